@@ -1,0 +1,214 @@
+"""Backgrounds: the composition, the paper's test patterns, and the sources that training draws from.
+
+Images are (n, h, w, c), masks (n, h, w, 1), all float32 in [0, 1]. A source is a callable (x, key) -> b.
+"""
+from mycommon import UserError  # first: it quietens TensorFlow
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from skimage import draw, morphology
+
+TEXTURE_CELLS = 2., 32.  # cells across the image at the coarsest and the finest scale
+
+
+def compose(x, m, b):
+    """Object of x (m = 1) over background b; images (n, h, w, c), mask (n, h, w, 1), all in [0, 1]."""
+    return m*x + (1 - m)*b
+
+
+def dilate(m, radius):
+    """Binary masks grown by a disk of `radius` pixels (scikit-image's disk). m: (n, h, w, 1) in {0, 1}."""
+    if not radius:
+        return m
+    disk = tf.constant(morphology.disk(radius), m.dtype)[..., None, None]
+    return tf.cast(tf.nn.conv2d(m, disk, 1, 'SAME') > 0.5, m.dtype)
+
+
+def dilate_between(m, low, high, key):
+    """Each mask grown by its own radius, drawn from low..high, so that no width of halo gives the object away."""
+    if low == high:
+        return dilate(m, low)
+    choice = key.uniform(tf.shape(m)[0], (), 0, high - low + 1, tf.int32)
+    grown = tf.stack([dilate(m, r) for r in range(low, high + 1)])
+    return tf.gather_nd(grown, tf.stack([choice, tf.range(tf.shape(m)[0])], 1))
+
+
+def border_colour(x, width=4):
+    """Median of the outer pixels at the top, left and right (the object may rest on the bottom). (n, 1, 1, c).
+
+    The median, not the mean: clothes that touch the border would tint it, and then the classifier could read
+    the filled object's silhouette as well as the object.
+    """
+    n, channels = tf.shape(x)[0], x.shape[-1]
+    strips = [x[:, :width], x[:, width:, :width], x[:, width:, -width:]]
+    pixels = tf.sort(tf.concat([tf.reshape(s, [n, -1, channels]) for s in strips], 1), 1)
+    return pixels[:, tf.shape(pixels)[1]//2][:, None, None, :]
+
+
+# The paper's test patterns: side -> (side, side) uint8 in {0, 1}. Geometry as in the published code at 32 pixels.
+
+def stripes(side, phase=0):
+    """Diagonals y = x + b, 2 thick, one every 10 pixels, the first at b = 1 - side."""
+    y, x = np.mgrid[:side, :side]
+    return ((y - x - (1 - side) + phase) % 10 < 2).astype(np.uint8)
+
+
+def board(side, phase=0):
+    """Chess board of squares of 6 pixels, shifted by 2."""
+    y, x = (np.mgrid[:side, :side] + 2 + phase)//6
+    return ((y + x) % 2).astype(np.uint8)
+
+
+def border(side, width=2):
+    p = np.ones((side, side), np.uint8)
+    p[width:-width, width:-width] = 0
+    return p
+
+
+def circles(side, radius=6, shift=0):
+    """Four outlines of radius 6, centred 8 pixels from the corners."""
+    p = np.zeros((side, side), np.uint8)
+    for r in (8, side - 8):
+        for c in (8, side - 8):
+            p[draw.circle_perimeter(r + shift, c + shift, radius, shape=p.shape)] = 1
+    return p
+
+
+def clock(side):
+    """A dial: two outlines of radius side/2-1 and side/2-2, and ticks at the four quarters."""
+    p = np.zeros((side, side), np.uint8)
+    middle = side//2
+    for radius in (middle - 1, middle - 2):
+        p[draw.circle_perimeter(middle, middle, radius, shape=p.shape)] = 1
+    for start, end in (((0, middle - 1), (6, middle + 1)), ((side - 6, middle - 1), (side - 1, middle + 1)),
+                       ((middle - 1, 0), (middle + 1, 6)), ((middle - 1, side - 6), (middle + 1, side - 1))):
+        p[draw.rectangle(start, end, shape=p.shape)] = 1
+    return p
+
+
+def salt_and_pepper(side, rate=0.25, seed=0):
+    """White pixels at `rate`: one fixed draw, the same picture for every image (as in the paper)."""
+    p = np.zeros(side*side, np.uint8)
+    p[np.random.RandomState(seed).choice(side*side, round(rate*side*side), replace=False)] = 1
+    return p.reshape(side, side)
+
+
+PATTERNS = {'stripes': stripes, 'board': board, 'border': border, 'circles': circles, 'clock': clock,
+            'random': salt_and_pepper}
+NOISE_RATES = [r/100 for r in range(10)] + [r/10 for r in range(1, 11)]
+
+
+# Training sources: (x, key) -> b.
+
+def black(x, key):
+    return tf.zeros_like(x)
+
+
+def noise(x, key):
+    """Uniform in [0, 1], every pixel and channel by itself."""
+    return key.uniform(tf.shape(x)[0], x.shape[1:])
+
+
+def standardise(logits, key, sharpness=1.):
+    """Logits -> backgrounds in [0, 1] whose share of white is random: sparse, dense and plain ones all occur.
+
+    The logits of each image are brought to mean 0 and deviation 1 and shifted by a normal threshold.
+    """
+    mean, variance = tf.nn.moments(logits, (1, 2), keepdims=True)
+    threshold = key.normal(tf.shape(logits)[0], (1, 1, logits.shape[-1]))
+    return tf.sigmoid(sharpness*((logits - mean)*tf.math.rsqrt(variance + 1e-6) - threshold))
+
+
+def textures(x, key, max_stretch=4.):
+    """Smooth random noise seen at a random scale, stretch, angle and contrast, each image its own.
+
+    White noise is magnified by a random affine map (and wraps around); with several channels they share the map and,
+    in half of the images, the noise (grey), so that neither shape nor hue is tied to a class.
+    """
+    n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
+    u = key.fold(1).uniform(n, (6,))
+    cells = TEXTURE_CELLS[0]*(min(TEXTURE_CELLS[1], side)/TEXTURE_CELLS[0])**u[:, 0]
+    zoom = cells/side                                       # grid cells per pixel
+    stretch = max_stretch**u[:, 1]
+    angle = 2*math.pi*u[:, 2]
+    a, b = zoom*tf.cos(angle), -zoom*tf.sin(angle)
+    c, d = zoom/stretch*tf.sin(angle), zoom/stretch*tf.cos(angle)
+    centre = (side - 1)/2
+    x0, y0 = side*u[:, 3] - (a + b)*centre, side*u[:, 4] - (c + d)*centre
+    zero = tf.zeros_like(a)
+    field = tf.raw_ops.ImageProjectiveTransformV3(
+        images=key.fold(2).normal(n, (side, side, channels)), transforms=tf.stack([a, b, x0, c, d, y0, zero, zero], 1),
+        output_shape=[side, side], fill_value=0., interpolation='BILINEAR', fill_mode='WRAP')
+    if channels > 1:
+        grey = (u[:, 5] < 0.5)[:, None, None, None]
+        field = tf.where(grey, tf.repeat(field[..., :1], channels, -1), field)
+    sharp = tf.where(key.fold(3).uniform(n, (1, 1, 1)) < 0.6, 50., 1.5)   # thresholded or squashed
+    return standardise(field, key.fold(4), sharp)
+
+
+def photographs(images):
+    """Source of random crops, mirrored half of the time. images: uint8 (k, H, W, c), H and W >= those of x."""
+    pictures = tf.constant(images)
+    _, height, width, channels = images.shape
+
+    def real(x, key):
+        n, (h, w) = tf.shape(x)[0], x.shape[1:3]
+        if h > height or w > width or x.shape[-1] != channels:
+            raise UserError(f'backgrounds of {width}x{height}x{channels} are too small for images of '
+                            f'{w}x{h}x{x.shape[-1]}; give larger ones with --backgrounds')
+        u = key.uniform(n, (3,))
+        which = tf.cast(u[:, 0]*len(images), tf.int32)
+        first = u[:, 1:]*[height - h + 1, width - w + 1]
+        rows = tf.cast(first[:, :1], tf.int32) + tf.range(h)
+        cols = tf.cast(first[:, 1:], tf.int32) + tf.range(w)
+        cols = tf.where(key.fold(1).uniform(n, (1,)) < 0.5, cols[:, ::-1], cols)
+        index = tf.stack([tf.broadcast_to(i, [n, h, w]) for i in
+                          (which[:, None, None], rows[:, :, None], cols[:, None, :])], -1)
+        return tf.cast(tf.gather_nd(pictures, index), tf.float32)/255
+    return real
+
+
+def patterns_source(side):
+    """The six test patterns themselves, the upper bound where a set has no real photographs."""
+    pictures = tf.constant(np.stack([p(side) for p in PATTERNS.values()])[..., None], tf.float32)
+
+    def patterns(x, key):
+        return tf.gather(pictures, key.uniform(tf.shape(x)[0], (), 0, len(PATTERNS), tf.int32))
+    return patterns
+
+
+def mixed(sources):
+    """One source out of several: the images of a batch draw from them in turn (a batch is in random order)."""
+    def mix(x, key):
+        parts = [source(x[i::len(sources)], key.fold(100 + i)) for i, source in enumerate(sources)]
+        return interleave(parts, tf.shape(x)[0])
+    return sources[0] if len(sources) == 1 else mix
+
+
+def interleave(parts, n):
+    """The inverse of x[0::k], x[1::k] ...: equal parts (up to one row) -> (n, ...)."""
+    longest = -(-n//len(parts))
+    padded = [tf.pad(p, [[0, longest - tf.shape(p)[0]]] + [[0, 0]]*(p.shape.rank - 1)) for p in parts]
+    stacked = tf.stack(padded, 1)
+    return tf.reshape(stacked, tf.concat([[longest*len(parts)], tf.shape(stacked)[2:]], 0))[:n]
+
+
+def validation_shapes(x, key, count=12):
+    """The validation family: random ellipses, rectangles and lines on a plain ground, never trained on."""
+    n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
+    grid = tf.cast(tf.range(side), tf.float32)
+    b = tf.ones_like(x)*key.fold(0).uniform(n, (1, 1, channels))
+    for i in range(count):
+        u = key.fold(1 + i).uniform(n, (6, 1, 1))
+        angle = math.pi*u[:, 2]
+        dx, dy = grid[None, None, :] - side*u[:, 0], grid[None, :, None] - side*u[:, 1]
+        along, across = dx*tf.cos(angle) + dy*tf.sin(angle), dy*tf.cos(angle) - dx*tf.sin(angle)
+        long, wide = side*(0.05 + 0.2*u[:, 3]), side*(0.05 + 0.2*u[:, 4])
+        shapes = (tf.square(along/long) + tf.square(across/wide) < 1, (abs(along) < long) & (abs(across) < wide),
+                  abs(across) < 1)
+        kind = tf.cast(3*u[:, 5], tf.int32)
+        inside = tf.where(kind == 0, shapes[0], tf.where(kind == 1, shapes[1], shapes[2]))[..., None]
+        b = tf.where(inside, key.fold(50 + i).uniform(n, (1, 1, channels)), b)
+    return b

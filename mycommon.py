@@ -1,0 +1,120 @@
+"""What every module needs: the user's mistakes, the random key, and files that are written whole or not at all."""
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from typing import NamedTuple
+
+# Before TensorFlow is imported: its start-up notes would hide ours, and its errors reach us as exceptions anyway.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+
+
+@contextlib.contextmanager
+def _silence():
+    """File descriptor 2 closed to TensorFlow's C++ start-up notes, which no setting keeps back."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+with _silence():
+    import tensorflow as tf
+    import keras  # noqa: F401  (it loads more of TensorFlow)
+
+
+class UserError(Exception):
+    """The user's mistake. The message says what is wrong, where, and how to mend it; scripts exit with code 2."""
+
+
+class BrokenRun(Exception):
+    """Numbers went wrong (NaN, a collapsed mask, a dead generator). Names the step; scripts exit with code 3."""
+
+
+class Key(NamedTuple):
+    """Owner of the randomness of one step: everything drawn is a pure function of seed, step and the folds.
+
+    `parts` replicas share one global batch and this one holds slice `part`: every replica draws for the whole
+    batch and keeps its own slice, so that one device and several devices see the same numbers.
+    """
+    seed: tf.Tensor   # (2,) int32
+    step: tf.Tensor   # () int64, counted from 0 over the whole run
+    part: tf.Tensor | int = 0
+    parts: int = 1
+
+    @classmethod
+    def of(cls, seed, step=0, part=0, parts=1):
+        step = tf.cast(step, tf.int64)
+        base = tf.constant([seed, 0x5eed], tf.int32)
+        return cls(tf.random.experimental.stateless_fold_in(base, step), step, part, parts)
+
+    def fold(self, data):
+        """Another key, for another purpose of the same step. data: an integer."""
+        return self._replace(seed=tf.random.experimental.stateless_fold_in(self.seed, data))
+
+    def _mine(self, draw, n, shape):
+        values = draw((self.parts*n, *shape))
+        return values if self.parts == 1 else values[self.part*n:(self.part + 1)*n]
+
+    def uniform(self, n, shape=(), lo=0., hi=1., dtype=tf.float32):
+        """(n, *shape) in [lo, hi), integers with an integer dtype."""
+        return self._mine(lambda s: tf.random.stateless_uniform(s, self.seed, lo, hi, dtype), n, shape)
+
+    def normal(self, n, shape=()):
+        """(n, *shape) of the standard normal distribution."""
+        return self._mine(lambda s: tf.random.stateless_normal(s, self.seed), n, shape)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """A temporary path beside `path`, renamed to it when the block ends well: a killed run leaves no half file."""
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix='.', suffix='-' + name, dir=folder)
+    except OSError as e:
+        raise UserError(f'cannot write {path}: {e.strerror}; choose another --output') from e
+    os.close(handle)
+    try:
+        yield temporary
+        with open(temporary, 'rb') as f:
+            os.fsync(f.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would lock out the user's colleagues
+        os.replace(temporary, path)
+    except OSError as e:
+        raise UserError(f'cannot write {path}: {e.strerror or e}; make room or choose another --output') from e
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def write_json(path, value):
+    with whole_file(path) as temporary, open(temporary, 'w') as f:
+        json.dump(value, f, indent=1)
+        f.write('\n')
+
+
+def guard(run, args):
+    """run(args) with every expected failure turned into its exit code: 0, 2 (user), 3 (numbers), 130 (Ctrl-C)."""
+    try:
+        return run(args) or 0
+    except UserError as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    except tf.errors.DataLossError as e:
+        print(f'error: damaged data set: {str(e.message).splitlines()[0]}; delete its folder and prepare it again',
+              file=sys.stderr)
+        return 2
+    except BrokenRun as e:
+        print(f'stopped: {e}', file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print('interrupted; continue with --resume', file=sys.stderr)
+        return 130

@@ -1,0 +1,107 @@
+"""Augmentation, and batches out of images in memory or on disk."""
+from mycommon import UserError  # first: it quietens TensorFlow
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+MAX_ROTATION = 15/360      # turns
+MAX_SHIFT = 0.15           # of the side
+MAX_SHEAR = math.radians(0.3)   # the published code's shear_range=0.3 meant degrees
+BRIGHTNESS = 0.8, 1.2      # factor; results are clipped at 1
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """x: uint8 (n, h, w, c), or the n paths of photographs that are too many for the memory; y: int32 (n,);
+    m: uint8 masks (n, h, w, 1) or None; read: index of a path -> uint8 image, for paths only."""
+    x: np.ndarray | list
+    y: np.ndarray
+    m: np.ndarray | None = None
+    read: object = None
+
+    def __len__(self):
+        return len(self.y)
+
+    def take(self, rows):
+        x = [self.x[i] for i in rows] if isinstance(self.x, list) else self.x[rows]
+        return replace(self, x=x, y=self.y[rows], m=None if self.m is None else self.m[rows])
+
+
+def augmenter(flip=False, fill='constant'):
+    """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
+
+    fill: what comes in from outside, `constant` (0) or `nearest`. x: (n, h, w, c), m: (n, h, w, 1), in [0, 1].
+    """
+    def augment(x, m, key):
+        n, (h, w, c) = tf.shape(x)[0], x.shape[1:]
+        u = key.uniform(n, (5,), -1., 1.)
+        angle, shear = 2*math.pi*MAX_ROTATION*u[:, 0], MAX_SHEAR*u[:, 1]
+        side = tf.where(u[:, 4] < 0, -1., 1.) if flip else tf.ones_like(angle)
+        # output pixel -> input pixel: mirror, then shear, then rotate about the centre, then shift
+        a, b = side*tf.cos(angle), -tf.sin(angle + shear)
+        d, e = side*tf.sin(angle), tf.cos(angle + shear)
+        cx, cy = (w - 1)/2, (h - 1)/2
+        x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
+        zero = tf.zeros_like(a)
+        both = tf.raw_ops.ImageProjectiveTransformV3(
+            images=x if m is None else tf.concat([x, m], -1), fill_value=0., interpolation='BILINEAR',
+            transforms=tf.stack([a, b, x0, d, e, y0, zero, zero], 1), output_shape=[h, w], fill_mode=fill.upper())
+        brightness = key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS)
+        return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
+    return augment
+
+
+def to_float(x):
+    """uint8 0..255 -> float32 [0, 1]."""
+    return tf.cast(x, tf.float32)/255
+
+
+def fetcher(images):
+    """indices (k,) -> {'x', 'y'[, 'm']}, uint8 and int32, as a function for tf.data."""
+    y = tf.constant(images.y, tf.int32)
+    with tf.device('CPU'):
+        arrays = {'m': tf.constant(images.m)} if images.m is not None else {}
+        if not isinstance(images.x, list):
+            arrays['x'] = tf.constant(images.x)
+
+    def fetch(rows):
+        batch = {'y': tf.gather(y, rows), **{k: tf.gather(v, rows) for k, v in arrays.items()}}
+        if isinstance(images.x, list):
+            shape = images.read(0).shape
+            one = lambda i: tf.ensure_shape(tf.numpy_function(images.read, [i], tf.uint8), shape)  # noqa: E731
+            batch['x'] = tf.map_fn(one, rows, tf.uint8, parallel_iterations=16)
+        return batch
+    return fetch
+
+
+def batches(images, batchsize, seed, first_step=0, parts=1, mine=slice(None)):
+    """Endless tf.data of training batches from step `first_step` on: every pass a permutation of (seed, pass).
+
+    With `parts` replicas a global batch is cut into that many slices, and those of `mine` come one by one.
+    Errors: a UserError when there are fewer images than a batch or the replicas do not divide it.
+    """
+    steps = len(images)//batchsize
+    if not steps:
+        raise UserError(f'--batchsize {batchsize} is larger than the {len(images)} training images; use at most '
+                        f'{len(images)}')
+    if batchsize % parts:
+        raise UserError(f'--batchsize {batchsize} is not divisible by the {parts} replicas; use {batchsize*parts}')
+
+    def one_pass(number):
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), tf.stack([seed, number]))
+        rows = tf.reshape(order[:steps*batchsize], (steps, parts, batchsize//parts))[:, mine]
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, (-1, batchsize//parts)))
+    local = len(range(*mine.indices(parts)))
+    order = tf.data.Dataset.range(first_step//steps, 2**31 - 1).flat_map(lambda p: one_pass(tf.cast(p, tf.int32)))
+    data = order.skip(first_step % steps*local).map(fetcher(images), tf.data.AUTOTUNE, deterministic=True)
+    return data.prefetch(2)
+
+
+def in_order(images, batchsize=512):
+    """tf.data over all images once: {'x', 'y'[, 'm'], 'i': row}."""
+    fetch = fetcher(images)
+    rows = tf.data.Dataset.range(len(images)).batch(batchsize)
+    return rows.map(lambda i: {**fetch(i), 'i': i}, tf.data.AUTOTUNE, deterministic=True).prefetch(2)

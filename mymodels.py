@@ -1,0 +1,258 @@
+"""The networks and the binarisation of masks.
+
+Every network takes images (n, h, w, c) in [0, 1]. Widths and blocks are those of the published code.
+"""
+from mycommon import UserError  # first: it quietens TensorFlow
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+BIG = 128                # from this side on the paper uses VGG19 instead of the small classifier
+MASK_BIAS = 2.           # masks start near 1 (sigmoid(2) = 0.88): see PHASE 2 in the README
+SMALL_RATE, BACKBONE_RATE = 1e-3, 1e-5   # Adam's rates in the published code
+LEAK = 0.2               # LeakyReLU of the generator
+
+
+def blocks(side):
+    """Halvings until 4 x 4 is left: 3 at 32 pixels, 4 at 64 (the published code's log2(side/4))."""
+    if side < 8:
+        raise UserError(f'images of {side} pixels are too small for the networks; use --size 8 or more')
+    return int(math.log2(side/4))
+
+
+def classifier(shape, classes, backbone=None, backbone_weights=None, width=32, dense=None):
+    """Images -> logits (n, classes). Small convolutional network, or a backbone of keras.applications."""
+    x = inputs = keras.Input(shape, name='image')
+    if backbone:
+        x = _backbone(shape, backbone, backbone_weights)(x)
+        x = layers.Flatten(name='flatten')(x)
+        for i, units in enumerate(dense or (4096, 4096)):
+            x = layers.Dense(units, activation='relu', name=f'dense{i}')(x)
+    else:
+        for i in range(blocks(shape[0])):
+            x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'conv{i}')(x)
+            x = layers.MaxPool2D(name=f'pool{i}')(x)
+        x = layers.Flatten(name='flatten')(x)
+        x = layers.Dense(dense or 128, activation='relu', name='dense0')(x)
+    logits = layers.Dense(classes, dtype='float32', name='logits')(x)
+    return keras.Model(inputs, logits, name='classifier')
+
+
+BGR_MEAN = 103.939, 116.779, 123.68   # ImageNet, 0..255 (VGG's release)
+
+
+@keras.saving.register_keras_serializable('background_invariance')
+class BGRMeanSubtraction(layers.Layer):
+    """RGB in [0, 1] -> BGR in 0..255 minus the ImageNet mean: what VGG and the first ResNets were trained on."""
+
+    def call(self, x):
+        return x[..., ::-1]*255 - tf.constant(BGR_MEAN, x.dtype)
+
+
+def _preprocessing(name):
+    """(layer, keyword arguments of the builder): [0, 1] images -> what the weights of this backbone expect."""
+    if name.startswith('MobileNetV3') or name.startswith('ConvNeXt') or name.startswith('EfficientNetV2'):
+        return layers.Rescaling(255.), {'include_preprocessing': True}
+    if name.startswith('EfficientNet'):   # version 1 preprocesses inside and has no switch
+        return layers.Rescaling(255.), {}
+    if name.startswith('VGG') or name.startswith('ResNet') and 'V2' not in name:
+        return BGRMeanSubtraction(), {}
+    if name.startswith('DenseNet'):
+        return layers.Normalization(mean=(0.485, 0.456, 0.406), variance=(0.229**2, 0.224**2, 0.225**2)), {}
+    return layers.Rescaling(2., -1.), {}   # Inception, Xception, MobileNet, NASNet, ResNet V2
+
+
+def backbone_names():
+    """Names of keras.applications that build a network, as `VGG19` or `MobileNetV3Small`."""
+    return sorted(n for n in dir(keras.applications) if n[0].isupper() and callable(getattr(keras.applications, n)))
+
+
+def _backbone(shape, name, weights):
+    """The named network without its top, as one model on [0, 1] images with its preprocessing inside."""
+    if name not in backbone_names():
+        raise UserError(f'no backbone {name!r}; keras.applications has {", ".join(backbone_names())}')
+    if shape[-1] != 3:
+        raise UserError(f'{name} needs colour images, these have {shape[-1]} channel; leave out --backbone')
+    preprocess, options = _preprocessing(name)
+    try:
+        net = getattr(keras.applications, name)(include_top=False, input_shape=shape, **options,
+                                                weights='imagenet' if weights == 'imagenet' else None)
+    except ValueError as e:
+        raise UserError(f'{name} does not take images of shape {shape}: {str(e).splitlines()[0]}') from e
+    except Exception as e:   # Keras wraps whatever the download raised in a plain Exception
+        raise UserError(f'cannot download the ImageNet weights of {name} ({str(e).splitlines()[0][:120]}); give a '
+                        'file with --backbone-weights FILE, or train from scratch with --backbone-weights none') from e
+    if weights not in (None, 'none', 'imagenet'):
+        from myweights import read_arrays   # late: myweights builds networks
+        read_arrays(net, weights)
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, net(preprocess(inputs), training=False), name=name)   # batch statistics stay
+
+
+def unet(shape, width=32, depth=None, bias=MASK_BIAS):
+    """Mask generator f_m: images -> masks (n, h, w, 1) in [0, 1], float32 whatever the precision."""
+    depth = depth or min(blocks(shape[0]), 4)
+    if shape[0] % 2**depth:
+        raise UserError(f'the mask generator halves the side {depth} times, {shape[0]} does not divide; '
+                        f'use --size {shape[0]//2**depth*2**depth}')
+    x = inputs = keras.Input(shape, name='image')
+    skips = []
+    for i in range(depth):
+        x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'down{i}')(x)
+        skips.append(x)
+        x = layers.MaxPool2D(name=f'pool{i}')(x)
+    x = layers.Conv2D(width*2**depth, 3, padding='same', activation='relu', name='bottom')(x)
+    for i in reversed(range(depth)):
+        x = layers.UpSampling2D(name=f'upsample{i}')(x)
+        x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'up{i}')(x)
+        x = layers.Concatenate(name=f'skip{i}')([x, skips[i]])
+    x = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(bias), name='logit')(x)
+    mask = layers.Activation('sigmoid', dtype='float32', name='mask')(x)
+    return keras.Model(inputs, mask, name='unet')
+
+
+def generator(shape, tiles=2, width=32):
+    """Background generator f_b: z -> logits (n, h, w, c), tiles x tiles squares made by one shared network.
+
+    The tile's side is halved while it is even and above 4; that many doublings lead back. z is normal,
+    (n, tiles*tiles*k*k*c) with k the side after halving: 4 * 16 numbers for 32 x 32 monochrome images.
+    """
+    side, channels = shape[0], shape[-1]
+    if shape[0] != shape[1] or tiles < 1 or side % (2*tiles):
+        raise UserError(f'--tiles {tiles}: the side {side} must be divisible by 2*tiles')
+    small, doublings = side//tiles, 0
+    while small % 2 == 0 and small > 4:
+        small, doublings = small//2, doublings + 1
+    inputs = keras.Input((tiles*tiles*small*small*channels,), name='noise')
+    filters = width*2**doublings
+    noise = keras.Input((small, small, channels))
+    x = layers.Conv2D(filters, 3, padding='same', name='conv')(noise)
+    x = layers.LeakyReLU(LEAK)(x)
+    for i in range(doublings):
+        x = layers.UpSampling2D()(x)
+        filters //= 2
+        x = layers.Conv2D(filters, 3, padding='same', name=f'conv{i}')(x)
+        x = layers.LeakyReLU(LEAK)(x)
+    one = keras.Model(noise, layers.Conv2D(channels, 1, name='logit')(x), name='tile')
+    squares = layers.Reshape((tiles*tiles, small, small, channels))(inputs)
+    if tiles == 1:
+        logits = one(squares[:, 0])
+    else:
+        logits = layers.Concatenate(axis=1)([
+            layers.Concatenate(axis=2)([one(squares[:, r*tiles + c]) for c in range(tiles)]) for r in range(tiles)])
+    return keras.Model(inputs, layers.Activation('linear', dtype='float32', name='background')(logits),
+                       name='generator')
+
+
+@keras.saving.register_keras_serializable('background_invariance')
+class CropLargest(layers.Layer):
+    """(images, features) -> images cropped to where the features are active, resized to their own size.
+
+    Heatmap = max over channels of |features|, min-max normalised, >= tau; the bounding box of its largest
+    component (8-connected) is cropped. AG-CNN, Guan et al. 2018, arXiv 1801.09927. A flat heatmap keeps all.
+    """
+
+    def __init__(self, tau=0.7, **kwargs):
+        super().__init__(**kwargs, dtype='float32')
+        self.tau = tau
+
+    def get_config(self):
+        return {**super().get_config(), 'tau': self.tau}
+
+    def call(self, inputs):
+        x, features = inputs
+        heat = tf.reduce_max(tf.abs(features), -1, keepdims=True)
+        low, high = (r(heat, (1, 2), keepdims=True) for r in (tf.reduce_min, tf.reduce_max))
+        active = tf.math.divide_no_nan(heat - low, high - low) >= tf.where(high > low, self.tau, 0.)
+        largest = largest_component(active)[..., 0]
+        rows, cols = tf.reduce_any(largest, 2), tf.reduce_any(largest, 1)
+
+        def ends(line):   # first and one past the last cell of each line, as a share of the side
+            k = tf.range(line.shape[1], dtype=tf.float32)
+            return (tf.reduce_min(tf.where(line, k, 1e9), 1)/line.shape[1],
+                    (tf.reduce_max(tf.where(line, k, -1.), 1) + 1)/line.shape[1])
+        (top, bottom), (left, right) = ends(rows), ends(cols)
+        h, w = x.shape[1:3]   # crop_and_resize counts from the first pixel's centre to the last one's
+        boxes = tf.stack([top*h/(h - 1), left*w/(w - 1), (bottom*h - 1)/(h - 1), (right*w - 1)/(w - 1)], 1)
+        return tf.image.crop_and_resize(x, boxes, tf.range(tf.shape(x)[0]), (h, w))
+
+
+def largest_component(active):
+    """Largest 8-connected component of each boolean map (n, h, w, 1); the first of equals in reading order."""
+    h, w = active.shape[1:3]
+    cells = tf.reshape(tf.range(h*w, 0, -1, dtype=tf.float32), (1, h, w, 1))   # first cell, highest label
+    on = tf.cast(active, tf.float32)
+    labels = cells*on
+    for _ in range(h*w//2):   # no shortest path inside a component is longer
+        labels = tf.nn.max_pool2d(labels, 3, 1, 'SAME')*on
+    flat = tf.cast(tf.reshape(labels, [-1, h*w]), tf.int32)
+    counts = tf.reduce_sum(tf.one_hot(flat, h*w + 1), 1)[:, 1:]                # label 0 is the ground
+    best = h*w - tf.argmax(counts[:, ::-1], 1, output_type=tf.int32)           # of equals the highest label
+    return active & (tf.cast(labels, tf.int32) == best[:, None, None, None])
+
+
+def attention(shape, classes, tau=0.7, base=None, **network):
+    """AG-CNN: a frozen global classifier, a local branch on the crop, and their fusion -> logits (n, classes).
+
+    base: the trained global classifier, or None for a new one of settings `network`.
+    """
+    base = base or classifier(shape, classes, **network)
+    base.trainable = False
+    features = base.get_layer('flatten').input   # the last max-pool
+    x = crop = CropLargest(tau, name='crop')([base.inputs[0], features])
+    for filters in (128, 256, 512):
+        x = layers.Conv2D(filters, 3, 2, padding='same', activation='relu', name=f'local{filters}')(x)
+    pooled = [layers.GlobalAveragePooling2D(name='gap_global')(features),
+              layers.GlobalAveragePooling2D(name='gap_local')(x)]
+    x = layers.Concatenate(name='both')(pooled)
+    x = layers.Dense(2048, name='fusion0')(x)
+    x = layers.Dense(256, name='fusion1')(x)
+    logits = layers.Dense(classes, dtype='float32', name='fusion_logits')(x)
+    model = keras.Model(base.inputs, logits, name='attention')
+    model.crop = keras.Model(base.inputs, crop)   # for pictures of what the local branch sees
+    return model
+
+
+# Binarisation of masks: (n, h, w, 1) in [0, 1] -> {0, 1}, except `soft`.
+
+def otsu(m, bins=256):
+    """Each mask at its own threshold (Otsu 1979), equal to scikit-image's `m > threshold_otsu(m, 256)`."""
+    n = tf.shape(m)[0]
+    flat = tf.cast(tf.reshape(m, [n, -1]), tf.float32)
+    low, high = tf.reduce_min(flat, 1, keepdims=True), tf.reduce_max(flat, 1, keepdims=True)
+    width = tf.where(high > low, (high - low)/bins, 1.)
+    index = tf.clip_by_value(tf.cast((flat - low)/width, tf.int32), 0, bins - 1)
+    counts = tf.cast(tf.math.bincount(index, minlength=bins, maxlength=bins, axis=-1), tf.float32)
+    centres = low + width*(tf.range(bins, dtype=tf.float32) + 0.5)
+    weight1, moment1 = tf.cumsum(counts, 1), tf.cumsum(counts*centres, 1)
+    weight2, moment2 = weight1[:, -1:] - weight1, moment1[:, -1:] - moment1
+    between = weight1*weight2*tf.square(tf.math.divide_no_nan(moment1, weight1)
+                                        - tf.math.divide_no_nan(moment2, weight2))
+    threshold = tf.gather(centres, tf.argmax(between[:, :-1], 1), batch_dims=1)[:, None, None, None]
+    return tf.cast(m > tf.where(high > low, threshold[:, 0, 0], high)[:, :, None, None], tf.float32)
+
+
+def half(m):
+    return tf.cast(m > 0.5, tf.float32)
+
+
+def quantile(m, area=0.2):
+    """The `area` brightest pixels of each mask."""
+    flat = tf.sort(tf.reshape(m, [-1, m.shape[1]*m.shape[2]]), 1)
+    threshold = flat[:, int((1 - area)*(flat.shape[1] - 1))]
+    return tf.cast(m > threshold[:, None, None, None], tf.float32)
+
+
+def soft(m):
+    return m
+
+
+BINARIZE = {'otsu': otsu, '0.5': half, 'quantile': quantile, 'none': soft}
+
+
+def binarizer(name, area=0.2):
+    """The named binarisation as a function of masks alone."""
+    return (lambda m: quantile(m, area)) if name == 'quantile' else BINARIZE[name]

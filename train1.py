@@ -1,0 +1,51 @@
+"""Phase 1: trains the classifier f on plain images, min_f L(f(x), y)."""
+import sys
+
+from mycommon import guard  # first: it quietens TensorFlow
+
+import mymodels
+import mytrain
+from mydatagen import augmenter
+
+
+def arguments():
+    p = mytrain.parser(__doc__, 'python train1.py mnist --epochs 25', epochs=25, steps_per_epoch=100)
+    mytrain.add_network_arguments(p)
+    return p
+
+
+def parse(argv=None):
+    args = mytrain.parse(arguments(), argv)
+    args.output = args.output or f'saved/{mytrain.label(args.dataset)}-baseline-{args.seed}'
+    return args
+
+
+def settings(args, parents=()):
+    return mytrain.fingerprint('train1', args)
+
+
+def run(args):
+    fingerprint = settings(args)
+    if mytrain.finished(args):
+        return
+    strategy = mytrain.start(args)
+    data = mytrain.load_data(args)
+    with strategy.scope():
+        options = mytrain.network_options(args, data.shape)
+        model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
+                                    **options)
+        optimizer = mytrain.adam(args, model.trainable_variables)
+        augment = augmenter(args.flip == 'yes', args.fill_outside)
+        step = mytrain.supervised_step(model, optimizer, augment)
+        history = mytrain.fit(step, data, args, {'model': model.variables, 'optimizer': optimizer.variables},
+                              fingerprint, mytrain.validator(model, data))
+    mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
+                   say=f'python train2.py {args.dataset} {args.output}')
+
+
+def main(argv=None):
+    return guard(run, parse(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

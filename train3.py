@@ -1,0 +1,231 @@
+"""Phase 3: trains the classifier f against backgrounds, min_f max_fb L(f(m x + (1 - m) b), y).
+
+The backgrounds b come from the adversary f_b, from random textures, noise, black, or real photographs.
+"""
+import dataclasses
+import sys
+
+from mycommon import BrokenRun, UserError, guard  # first: it quietens TensorFlow
+
+import tensorflow as tf
+
+import mybackgrounds
+import mydatasets
+import mymodels
+import mytrain
+import myweights
+from mydatagen import augmenter, in_order, to_float
+
+BACKS = 'black', 'noise', 'adv', 'real', 'textures'
+PAPER = {'lr': None, 'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
+
+
+def arguments():
+    p = mytrain.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv textures',
+                       epochs=40, steps_per_epoch=100, lr=1e-3)
+    p.add_argument('classifier', help='weights of phase 1, from which f starts')
+    p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data set, or '
+                   'x > 0 grown by --dilate)')
+    p.add_argument('binarize', choices=mymodels.BINARIZE, help='of the masks')
+    p.add_argument('back', nargs='+', choices=BACKS, help='sources of backgrounds; several: images take turns')
+    g = p.add_argument_group('composition')
+    g.add_argument('--area', type=mytrain.share, default=0.2, help='for `quantile` masks')
+    g.add_argument('--dilate', type=mytrain.whole(0), help='pixels by which masks are grown; None: 2 for `truth`, '
+                   'which the tests leave around objects too, else 0')
+    g.add_argument('--halo', type=mytrain.whole(0), default=2, help='each mask is grown by 0 to HALO pixels more, '
+                   'so that no rim of the old background gives the object away')
+    g.add_argument('--clean', type=mytrain.share, default=0.2, metavar='SHARE', help='of untouched images')
+    g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
+    g = p.add_argument_group('adversary')
+    g.add_argument('--tiles', type=mytrain.whole(1), default=2, help='the background is TILES x TILES squares')
+    g.add_argument('--lr-back', type=mytrain.positive, default=1e-3, help="Adam's rate of the generator")
+    g.add_argument('--adversary', choices=('standardised', 'plain'), default='standardised', help='plain: sigmoid of '
+                   "the generator's logits (the paper); standardised: of logits brought to mean 0, deviation 1 and "
+                   'shifted by a random threshold')
+    g.add_argument('--pool', type=mytrain.whole(0), default=4096, metavar='N',
+                   help='adversarial backgrounds remembered; 0: none, all are fresh')
+    g.add_argument('--fresh', type=mytrain.whole(1), default=4, metavar='K', help='every K-th adversarial background '
+                   'is new and trains the generator, the others are remembered ones')
+    g.add_argument('--imsave', action='store_true', help='a picture of backgrounds and compositions every epoch')
+    return p
+
+
+def parse(argv=None):
+    args = mytrain.parse(arguments(), argv, PAPER)
+    if args.lr is None:
+        args.lr = 1e-3
+    if args.dilate is None:
+        args.dilate = mydatasets.HALO if args.unet == 'truth' else 0
+    args.output = args.output or (f'saved/{mytrain.label(args.dataset)}-{"-".join(args.back)}-{args.seed}')
+    return args
+
+
+def settings(args, parents):
+    kind = args.unet if args.unet in ('heuristic', 'truth') else 'unet'
+    return mytrain.fingerprint('train3', args, [*parents, kind])
+
+
+# Masks: image -> (n, h, w, 1), made once for every training image and warped with it
+
+def mask_source(args, data, unet):
+    """The masks of the arguments as a function of images in [0, 1], binarised but not yet grown."""
+    if args.unet == 'truth' and data.masks:
+        return None   # they travel with the images
+    if args.unet in ('heuristic', 'truth'):
+        if not data.monochrome:
+            raise UserError(f'{args.unet} masks are x > 0, which says nothing in colour photographs; give the weights '
+                            'of phase 2, or masks in the folder')
+        return lambda x: tf.cast(x > 0, tf.float32)
+    binarize = mymodels.binarizer(args.binarize, args.area)
+    return lambda x: binarize(unet(x))
+
+
+def with_masks(images, mask):
+    """The images with their masks beside them, (n, h, w, 1) uint8, where both fit in memory."""
+    if mask is None or isinstance(images.x, list):
+        return images
+    make = tf.function(lambda x: tf.cast(tf.round(mask(to_float(x))*255), tf.uint8))
+    masks = tf.concat([make(b['x']) for b in in_order(images)], 0)
+    return dataclasses.replace(images, m=masks.numpy())
+
+
+# Backgrounds
+
+def reverse(b, scale):
+    """b itself forward, -scale times the gradient backward: the generator ascends on what f descends on."""
+    return (1 + scale)*tf.stop_gradient(b) - scale*b
+
+
+def adversary(shape, args):
+    """(network, draw): draw(n, key) -> fresh backgrounds (n, h, w, c) in [0, 1]."""
+    net = mymodels.generator(shape, args.tiles)
+    plain = args.adversary == 'plain'
+
+    def draw(n, key):
+        logits = net(key.normal(n, net.input_shape[1:]), training=True)
+        return tf.sigmoid(logits) if plain else mybackgrounds.standardise(logits, key.fold(1))
+    return net, draw
+
+
+def remember(pool, fresh, key):
+    """Writes the fresh backgrounds of all replicas over the oldest of the pool; returns how many it holds."""
+    context = tf.distribute.get_replica_context()
+    new = tf.cast(tf.round(tf.stop_gradient(fresh)*255), tf.uint8)
+    if key.parts > 1:
+        new = tf.cast(context.all_gather(tf.cast(new, tf.int32), 0), tf.uint8)
+    size, count = pool.shape[0], tf.cast(new.shape[0] or key.parts*fresh.shape[0], tf.int64)
+    rows = (key.step*count + tf.range(count)) % size
+    pool.scatter_update(tf.IndexedSlices(new, rows))
+    return tf.minimum((key.step + 1)*count, size)
+
+
+def recall(pool, held):
+    """Source of remembered backgrounds, mirrored at random in both directions. held: how many are there."""
+    def recalled(x, key):
+        n = tf.shape(x)[0]
+        b = to_float(tf.gather(pool, tf.cast(key.uniform(n)*tf.cast(held, tf.float32), tf.int64)))
+        u = key.fold(1).uniform(n, (2, 1, 1, 1))
+        b = tf.where(u[:, 0] < 0.5, b[:, :, ::-1], b)
+        return tf.where(u[:, 1] < 0.5, b[:, ::-1], b)
+    return recalled
+
+
+def sources(args, data):
+    """The sources that need no training, by name."""
+    found = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures}
+    if 'real' in args.back:
+        if data.backgrounds is not None:
+            found['real'] = mybackgrounds.photographs(data.backgrounds)
+        elif data.monochrome:
+            found['real'] = mybackgrounds.patterns_source(data.shape[0])   # the upper bound: the tests themselves
+        else:
+            raise UserError(f'{args.dataset} has no backgrounds/ folder; give photographs with --backgrounds DIR')
+    return [None if name == 'adv' else found[name] for name in args.back]
+
+
+def make_step(model, optimizer, augment, mask, back, args, adversary=None, optimizer_back=None, pool=None):
+    """back: the sources of --back in order, None where the adversary (network, draw) stands."""
+    net, draw = adversary or (None, None)
+    turns = args.fresh if pool is not None else 1   # every turns-th adversarial background is a fresh one
+
+    def step(batch, key):
+        x, m = augment(to_float(batch['x']), to_float(batch['m']) if 'm' in batch else None, key.fold(0))
+        m = mask(x) if m is None else m if args.binarize == 'none' else tf.round(m)
+        m = mybackgrounds.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(1))
+        m = tf.where(key.fold(2).uniform(len(x), (1, 1, 1)) < args.clean, 1., m)
+        with tf.GradientTape() as tape:
+            filled = list(back)
+            if net:
+                fresh = draw(len(x[back.index(None)::len(back)][::turns]), key.fold(3))
+                old = [recall(pool, remember(pool, fresh, key))]*(turns - 1) if turns > 1 else []
+                turned = reverse(fresh, len(x)/len(fresh))
+                filled[back.index(None)] = mybackgrounds.mixed([lambda x, key: turned, *old])
+            b = mybackgrounds.mixed(filled)(x, key.fold(4))
+            logits = model(mybackgrounds.compose(x, m, b), training=True)
+            loss = {'ce': tf.reduce_mean(mytrain.task_loss(batch['y'], logits))}
+            if net and x.shape[-1] == 1:   # a monochrome background may not fill more than half of the pixels
+                loss['bright'] = tf.nn.relu(mytrain.global_mean(fresh) - 0.5)
+        players = [(optimizer, model.trainable_variables)]
+        if net:
+            players.append((optimizer_back, net.trainable_variables))
+        gradients = mytrain.descend(tape, list(loss.values()), *players)
+        if net:
+            loss['gradient_back'] = tf.linalg.global_norm(gradients[1])
+        return {**loss, 'accuracy': mytrain.accuracy(batch['y'], logits)}
+    return step
+
+
+def alive(means, step):
+    """A generator without gradient has stopped moving: its sigmoids are saturated or f ignores them."""
+    if means.get('gradient_back') == 0:
+        raise BrokenRun(f'the background generator has stopped moving before step {step}; lower --lr-back, or use '
+                        '--adversary standardised')
+
+
+def run(args):
+    parents, about = {}, {}
+    for role, path in (('classifier', args.classifier), ('unet', args.unet)):
+        if path not in ('heuristic', 'truth'):
+            about[role] = myweights.read_sidecar(path)
+            parents[role] = myweights.stem(path)
+    fingerprint = settings(args, [a.get('settings') for a in about.values()])
+    if mytrain.finished(args):
+        return
+    strategy = mytrain.start(args)
+    data = mytrain.load_data(args)
+    with strategy.scope():
+        model, about_f = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
+        unet = myweights.load(args.unet, 'unet', data.shape)[0] if 'unet' in parents else None
+        mask = mask_source(args, data, unet)
+        data = data._replace(train=with_masks(data.train, mask))
+        optimizer = mytrain.adam(args, model.trainable_variables)
+        state = {'model': model.variables, 'optimizer': optimizer.variables}
+        extra = {}
+        if 'adv' in args.back:
+            net, draw = adversary(data.shape, args)
+            optimizer_back = mytrain.adam(args, net.trainable_variables, args.lr_back)
+            extra = {'adversary': (net, draw), 'optimizer_back': optimizer_back}
+            state |= {'generator': net.variables, 'optimizer_back': optimizer_back.variables}
+            if args.pool and args.fresh > 1:
+                extra['pool'] = tf.Variable(tf.zeros((args.pool, *data.shape), tf.uint8), trainable=False,
+                                            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+                state['pool'] = [extra['pool']]
+        step = make_step(model, optimizer, augmenter(args.flip == 'yes', args.fill_outside), mask,
+                         sources(args, data), args, **extra)
+        validate = mytrain.validator(model, data, None if data.monochrome else mask)
+        history = mytrain.fit(step, data, args, state, fingerprint, validate, None, alive)
+    mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
+                   about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
+
+
+def method(args):
+    """The name of the row: `proposal` is the paper's own method, adversarial backgrounds alone."""
+    return 'proposal' if args.back == ['adv'] else '-'.join(args.back)
+
+
+def main(argv=None):
+    return guard(run, parse(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

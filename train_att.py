@@ -1,0 +1,79 @@
+"""The attention baseline, AG-CNN (Guan et al. 2018, arXiv 1801.09927): a local branch on what the global one saw.
+
+The global branch is the classifier of phase 1; it stays frozen while the local branch and the fusion are trained.
+"""
+import sys
+
+from mycommon import guard  # first: it quietens TensorFlow
+
+import mymodels
+import mytrain
+import myweights
+from mydatagen import augmenter
+
+
+def arguments():
+    p = mytrain.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
+                       epochs=25, steps_per_epoch=100)
+    mytrain.add_network_arguments(p)
+    p.add_argument('--global-classifier', metavar='WEIGHTS', help='the trained global branch; None: phase 1 is run '
+                   'first, with the same options')
+    p.add_argument('--tau', type=mytrain.number(0, 1, above=True), default=0.7,
+                   help='share of the strongest activation that is attended to')
+    return p
+
+
+def parse(argv=None):
+    args = mytrain.parse(arguments(), argv)
+    args.output = args.output or f'saved/{mytrain.label(args.dataset)}-attention-{args.seed}'
+    return args
+
+
+def settings(args, parents=()):
+    return mytrain.fingerprint('train_att', args, parents)
+
+
+def global_branch(args, data, augment):
+    """(network, what its sidecar says): loaded, or trained here first with a name of its own."""
+    path = args.global_classifier or args.output + '-global'
+    options = mytrain.network_options(args, data.shape)
+    if not args.global_classifier:
+        model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights, **options)
+        first = mytrain.renamed(args, path)
+        if not mytrain.finished(first):
+            optimizer = mytrain.adam(args, model.trainable_variables)
+            step = mytrain.supervised_step(model, optimizer, augment)
+            fingerprint = mytrain.fingerprint('train1', args)
+            history = mytrain.fit(step, data, first, {'model': model.variables, 'optimizer': optimizer.variables},
+                                  fingerprint, mytrain.validator(model, data))
+            mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline', network=options)
+    return myweights.load(path, 'classifier', data.shape, data.classes)
+
+
+def run(args):
+    parents = [myweights.read_sidecar(args.global_classifier).get('settings')] if args.global_classifier else []
+    fingerprint = settings(args, parents)
+    if mytrain.finished(args):
+        return
+    strategy = mytrain.start(args)
+    data = mytrain.load_data(args)
+    augment = augmenter(args.flip == 'yes', args.fill_outside)
+    with strategy.scope():
+        base, about = global_branch(args, data, augment)
+        model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
+        args.lr = args.lr or mymodels.SMALL_RATE
+        optimizer = mytrain.adam(args, model.trainable_variables)
+        history = mytrain.fit(mytrain.supervised_step(model, optimizer, augment), data, args,
+                              {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
+                              mytrain.validator(model, data))
+    mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',
+                   {'global': args.global_classifier or args.output + '-global'},
+                   {**about.get('network', {}), 'tau': args.tau}, f'python evaluate.py {args.dataset} {args.output}')
+
+
+def main(argv=None):
+    return guard(run, parse(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
