@@ -16,11 +16,12 @@ BRIGHTNESS = 0.8, 1.2      # factor; results are clipped at 1
 @dataclass(frozen=True, eq=False)
 class Images:
     """x: uint8 (n, h, w, c), or the n paths of photographs that are too many for the memory; y: int32 (n,);
-    m: uint8 masks (n, h, w, 1) or None; read: index of a path -> uint8 image, for paths only."""
+    m: uint8 masks (n, h, w, 1) or None; read: path -> uint8 image of `shape`, for paths only."""
     x: np.ndarray | list
     y: np.ndarray
     m: np.ndarray | None = None
     read: object = None
+    shape: tuple | None = None
 
     def __len__(self):
         return len(self.y)
@@ -67,12 +68,17 @@ def fetcher(images):
         if not isinstance(images.x, list):
             arrays['x'] = tf.constant(images.x)
 
+    streamed = isinstance(images.x, list)
+    paths = tf.constant(images.x) if streamed else None
+
+    def read(batch):
+        return np.stack([images.read(path.decode()) for path in batch])
+
     def fetch(rows):
         batch = {'y': tf.gather(y, rows), **{k: tf.gather(v, rows) for k, v in arrays.items()}}
-        if isinstance(images.x, list):
-            shape = images.read(0).shape
-            one = lambda i: tf.ensure_shape(tf.numpy_function(images.read, [i], tf.uint8), shape)  # noqa: E731
-            batch['x'] = tf.map_fn(one, rows, tf.uint8, parallel_iterations=16)
+        if streamed:   # one call a batch, batches in parallel; stateless, so that --deterministic keeps them parallel
+            x = tf.numpy_function(read, [tf.gather(paths, rows)], tf.uint8, stateful=False)
+            batch['x'] = tf.ensure_shape(x, (rows.shape[0], *images.shape))
         return batch
     return fetch
 

@@ -11,12 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 import mybackgrounds
+import myfolder
 from mydatagen import Images, in_order, to_float
+from mytfds import from_tfds
 
 SPLIT_SEED = 2020          # of the split into training and validation images, the same in all phases
 VALIDATION_SHARE = 0.1
 HALO = 2                   # pixels around the object that a test background leaves untouched
-CROPS_SEED = 7
+FOLDER_SIDE = 64           # pixels, unless --size
+MEMORY_BYTES = 2_000_000_000   # decoded photographs of one split that may stay in memory; more are streamed
 
 
 class Test(NamedTuple):
@@ -54,8 +57,6 @@ class Source(NamedTuple):
     splits: tuple = ('train', 'test')
     side: int | None = None         # None: as stored, 28 padded to 32
     flip: bool = False
-    drop: tuple = ()                # classes left out (pairs)
-    order: tuple | None = None      # classes brought to this order (pairs)
 
 
 def pad32(x):
@@ -96,81 +97,6 @@ def toy(split, size, data_dir):
     return (inside*random.uniform(128, 255, (n, 1, 1))).astype(np.uint8)[..., None], y, ['disk', 'square', 'cross']
 
 
-def from_tfds(name, **keep):
-    """Reader of a prepared tensorflow-datasets set; says what to do when it is neither here nor reachable."""
-    def read(split, size, data_dir):
-        builder = _builder(name, data_dir)
-        features, classes = builder.info.features, None
-        if 'image' not in features or 'label' not in features:
-            raise UserError(f'{name} has no `image` and `label`, so it is no image classification set; take another')
-        classes = list(features['label'].names or map(str, range(features['label'].num_classes or 0)))
-        side = size or keep.get('side') or features['image'].shape[0]
-        if not side:
-            raise UserError(f'the images of {name} have no fixed size; give one with --size 64')
-
-        def prepare(item):
-            x = item['image']
-            if x.shape[0] != side or x.shape[1] != side:
-                x = tf.image.resize(x, (side, side), antialias=True)
-                x = tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
-            return x, tf.cast(item['label'], tf.int32)
-        try:
-            data = builder.as_dataset(split=split, shuffle_files=False).map(prepare, tf.data.AUTOTUNE)
-            xs, ys = zip(*((x.numpy(), y.numpy()) for x, y in data.batch(1024)))
-        except (tf.errors.OpError, ValueError, KeyError, AssertionError, OSError) as e:
-            raise UserError(f'data set {name} in {builder.data_dir} is damaged ({str(e).splitlines()[0][:120]}); '
-                            'delete that folder and prepare it again') from e
-        return np.concatenate(xs), np.concatenate(ys), classes
-    return read
-
-
-def _builder(name, data_dir):
-    """A prepared builder, downloading after a word to the user if the network is there."""
-    import tensorflow_datasets as tfds
-    data_dir = data_dir or os.environ.get('TFDS_DATA_DIR')
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-        prepared = builder.is_prepared()
-    except tfds.core.DatasetNotFoundError as e:
-        raise UserError(f'tensorflow-datasets knows no set {name!r}; see its catalogue for names') from e
-    except (KeyError, ValueError, OSError, AssertionError) as e:
-        raise UserError(f'the folder of {name} in {data_dir or "~/tensorflow_datasets"} is damaged '
-                        f'({str(e).splitlines()[0][:100]}); delete it and prepare it again') from e
-    if not prepared:
-        _demand_network(name, builder)
-        print(f'downloading {name} to {builder.data_dir} ...', file=sys.stderr, flush=True)
-        try:
-            builder.download_and_prepare()
-        except Exception as e:   # checksums, servers, disks: whatever it was, the mend is the same
-            raise UserError(f'download of {name} failed ({str(e).splitlines()[0][:120]}); prepare it on a machine with '
-                            f'a network and copy it to {builder.data_dir}, or use digits, which needs nothing') from e
-    return builder
-
-
-def _demand_network(name, builder):
-    """TFDS would be silent for minutes without a network: ask the name server first, with a short wait."""
-    import socket
-    import threading
-    from urllib.parse import urlparse
-    urls = [u for u in getattr(builder, 'url_infos', {})] or ['https://www.tensorflow.org']
-    host = urlparse(next(iter(urls))).hostname
-    reached = []
-
-    def look():
-        try:
-            socket.create_connection((host, 443), timeout=1.5).close()
-            reached.append(True)
-        except OSError:
-            pass
-    thread = threading.Thread(target=look, daemon=True)   # name look-ups have no time-out of their own
-    thread.start()
-    thread.join(2)
-    if not reached:
-        raise UserError(f'data set {name} is not prepared and there is no network to {host}; prepare it elsewhere '
-                        f'with tensorflow-datasets and copy it to {builder.data_dir} (or set --data-dir or '
-                        'TFDS_DATA_DIR), or use `digits`, which needs nothing')
-
-
 def missing_files(name, what):
     """Reader of a set that no public download is known for."""
     def read(split, size, data_dir):
@@ -178,8 +104,6 @@ def missing_files(name, what):
         raise UserError(f'{name} has no public download: put {what} under {folder} and use folder:{folder}')
     return read
 
-
-CIFAR_ORDER = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'horse', 'ship', 'truck')
 
 SOURCES = {
     'digits': Source(digits),
@@ -197,7 +121,13 @@ SOURCES = {
     'prates': Source(missing_files('prates', 'components/data_<IPL,IPN,IPV,ISB>_<1..4>/* as train/<class>/* (1), '
                                    'test-a/<class>/* (3) and test-b/<class>/* (2, 4), and bg/* as backgrounds/*')),
 }
-PAIRS = ('cifar10_stl10', 'stl10_cifar10', 'svhn_synthdigits', 'synthdigits_svhn', 'gtsrb_synsigns')
+# train on the first, test on both; classes that both have, in one order
+STL10_TO_CIFAR10 = {'car': 'automobile'}
+PAIRS = {
+    'cifar10_stl10': ('cifar10', 'stl10'), 'stl10_cifar10': ('stl10', 'cifar10'),
+    'svhn_synthdigits': ('svhn', 'synthdigits'), 'synthdigits_svhn': ('synthdigits', 'svhn'),
+    'gtsrb_synsigns': ('gtsrb', 'synsigns'),
+}
 
 
 def names():
@@ -210,7 +140,7 @@ def find(name):
     for ending in ('backgrounds', 'noises'):
         if name.endswith('_' + ending):
             base, suffix = name.removesuffix('_' + ending), ending
-    if base.startswith('tfds:') or base.startswith('emnist/'):
+    if base.startswith(('tfds:', 'emnist/')):
         return Source(from_tfds(base.removeprefix('tfds:'))), base, suffix
     if base not in SOURCES:
         close = difflib.get_close_matches(base, names(), 1)
@@ -224,15 +154,7 @@ def _read(name, split, size, data_dir):
     """(x, y, classes) of one split, read once a process."""
     source = find(name)[0]
     x, y, classes = source.read(source.splits[split], size, data_dir)
-    x = x if size else pad32(x)
-    keep = [c for c in range(len(classes)) if classes[c] not in source.drop]
-    if source.drop or source.order:
-        rank = sorted(keep, key=lambda c: source.order.index(classes[c]))
-        rows = np.isin(y, keep)
-        lookup = np.full(len(classes), -1, np.int32)
-        lookup[rank] = np.arange(len(rank))
-        x, y, classes = x[rows], lookup[y[rows]], [classes[c] for c in rank]
-    return x, y, classes
+    return x if size else pad32(x), y, classes
 
 
 def split_rows(y, share=VALIDATION_SHARE):
@@ -284,6 +206,8 @@ def load(name, data_dir=None, size=None, limit=None, **folder_options):
     """
     if name.startswith('folder:'):
         return _load_folder(name, size, limit, **folder_options)
+    if name in PAIRS:
+        return _load_pair(name, data_dir, size, limit)
     source, base, suffix = find(name)
     x, y, classes = _read(base, 0, size, data_dir)
     rows = limited(y, limit)
@@ -295,3 +219,73 @@ def load(name, data_dir=None, size=None, limit=None, **folder_options):
         return Images(*_read(base, 1, size, data_dir)[:2])
     return Dataset(name, train, validation, _tests(test_images, suffix, x.shape[1]), classes, x.shape[1:],
                    source.flip, False, None)
+
+
+def _load_pair(name, data_dir, size, limit):
+    """Train on the first set of a pair, test on both; only classes that both have, in the first one's order.
+
+    STL-10 lacks CIFAR-10's frog and has a monkey, and its bird stands before its car: names decide, not numbers.
+    """
+    def classes_of(base):
+        classes = _read(base, 1, size, data_dir)[2]
+        return [STL10_TO_CIFAR10.get(c, c) for c in classes]
+    first, second = PAIRS[name]
+    names_of = {base: classes_of(base) for base in (first, second)}
+    common = [c for c in names_of[first] if c in names_of[second]]
+    if len(common) < 2:
+        raise UserError(f'{name}: the two sets have less than two classes in common; name them alike')
+
+    def matched(base, split):
+        x, y, _ = _read(base, split, size, data_dir)
+        number = np.array([common.index(c) if c in common else -1 for c in names_of[base]], np.int32)
+        keep = number[y] >= 0
+        return x[keep], number[y[keep]]
+    x, y = matched(first, 0)
+    rows = limited(y, limit)
+    train, validation = (Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows]))
+    if matched(second, 1)[0].shape[1:] != x.shape[1:]:
+        raise UserError(f'{name}: {first} and {second} have images of other sizes; give one with --size')
+    tests = {base: Test(lambda base=base: Images(*matched(base, 1))) for base in (first, second)}
+    return Dataset(name, train, validation, tests, common, x.shape[1:], find(first)[0].flip, False, None)
+
+
+# Folders of photographs
+
+def _load_folder(name, size, limit, skip_damaged=False, backgrounds=None, fit='crop'):
+    """PATH/train, PATH/test*, PATH/masks, PATH/backgrounds as a Dataset; photographs too many to hold are streamed."""
+    size = size or FOLDER_SIDE
+    folder, problems = _checked(name.removeprefix('folder:'), skip_damaged)
+    for line in problems:
+        print(f'note: {line}', file=sys.stderr)
+    files = folder.splits['train']
+    rows = limited(files.labels, limit)
+    held = len(rows)*size*size*3 <= MEMORY_BYTES
+
+    def images(files, rows):
+        paths, m = [files.paths[i] for i in rows], None
+        if files.masks:
+            m = _pixels(tuple(files.masks[i] for i in rows), myfolder.read_mask, size, fit)
+        if held:
+            return Images(_pixels(tuple(paths), myfolder.read_image, size, fit), files.labels[rows], m)
+        return Images(paths, files.labels[rows], m, lambda path: myfolder.read_image(path, size, 3, fit),
+                      (size, size, 3))
+    train, validation = (images(files, rows[r]) for r in split_rows(files.labels[rows]))
+    tests = {split: Test(lambda f=f: images(f, np.arange(len(f.labels)))) for split, f in folder.splits.items()
+             if split != 'train'}
+    pictures = myfolder.pictures_in(backgrounds) if backgrounds else folder.backgrounds
+    photographs = myfolder.crops(pictures, 2*size) if pictures else None
+    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), False, files.masks is not None,
+                   photographs)
+
+
+@functools.lru_cache(maxsize=4)
+def _checked(path, skip_damaged):
+    return myfolder.check(myfolder.scan(path), skip_damaged)
+
+
+@functools.lru_cache(maxsize=8)
+def _pixels(paths, reader, size, fit):
+    """Decoded once a process. paths: a tuple."""
+    if reader is myfolder.read_mask:
+        return myfolder.read_all(list(paths), lambda p: reader(p, size, fit))
+    return myfolder.read_all(list(paths), lambda p: reader(p, size, 3, fit))

@@ -116,6 +116,15 @@ def scan(root):
     return Folder(root, classes, splits, _images(os.path.join(root, 'backgrounds')))
 
 
+def pictures_in(path):
+    """The photographs directly in a folder, for --backgrounds. Errors: a UserError when there are none."""
+    found = _images(os.path.expanduser(path)) if os.path.isdir(os.path.expanduser(path)) else []
+    if not found:
+        raise UserError(f'--backgrounds {printable(path)}: no such folder, or no images in it; give a folder of '
+                        'photographs')
+    return found
+
+
 def _without(folder, drop):
     """The folder without the paths in `drop`."""
     splits = {}
@@ -228,7 +237,7 @@ def read_all(paths, reader, workers=None):
         raise UserError('no images to read; add some to the folder')
     workers = workers or os.cpu_count() or 1
     names = tf.data.Dataset.from_tensor_slices(tf.constant([os.fsencode(p) for p in paths]))
-    names = names.batch(max(1, min(32, len(paths)//(4*workers))))  # a call per image costs more than a small image
+    names = names.batch(max(1, min(32, len(paths)//(4*workers))))  # a call costs as much as a small image
 
     def read(part):
         return np.stack([reader(p) for p in part])

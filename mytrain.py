@@ -1,16 +1,10 @@
 """What all trainers share: arguments, seeding, the loop, checkpoints and resume, history, distribution."""
 from mycommon import BrokenRun, Key, UserError, whole_file  # first: it quietens TensorFlow
 
-import argparse
-import hashlib
 import json
-import math
 import os
-import re
 import shutil
-import sys
 import time
-import zipfile
 
 import keras
 import numpy as np
@@ -20,129 +14,12 @@ import mybackgrounds
 import mydatasets
 import mymodels
 import myweights
+from mycheckpoints import folder_of, read_checkpoint, write_checkpoint
 from mydatagen import batches, in_order, to_float
+from myprogress import Progress
 
-METHOD_VERSION = 1   # raised by hand when the meaning of the settings changes: old rows no longer count as done
 CHUNK_SECONDS = 0.5  # of steps between two looks at the losses
 VALIDATIONS = 10     # times in a run
-CHECKPOINTS = 2      # the newest ones that are kept
-# arguments that do not change what is computed, or stand beside the settings in every row
-NOT_SETTINGS = ('output data_dir resume overwrite strategy precision deterministic paper quiet minutes debug imsave '
-                'seed dataset classifier unet global_classifier backgrounds skip_damaged func').split()
-
-
-# Arguments
-
-def parser(description, example, **defaults):
-    """The arguments that all trainers take. defaults: epochs, steps_per_epoch, lr."""
-    p = argparse.ArgumentParser(description=description, epilog=f'example: {example}',
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}')
-    g = p.add_argument_group('training')
-    g.add_argument('--epochs', type=whole(1), help='number of epochs')
-    g.add_argument('--steps-per-epoch', type=whole(0), help='steps of an epoch; 0: one pass over the training images')
-    g.add_argument('--batchsize', type=whole(1), default=128, help='images per step')
-    g.add_argument('--lr', type=positive, help="Adam's rate, falling to 0 along a half cosine (--paper: constant)")
-    g.add_argument('--seed', type=whole(0), default=0, help='of initial weights, order, augmentation, backgrounds')
-    g.add_argument('--paper', action='store_true', help="the original code's settings for all options at once; "
-                   'options given beside it win')
-    g.add_argument('--fill-outside', choices=('auto', 'constant', 'nearest'), default='auto',
-                   help='what augmentation brings in from outside; auto: 0 for monochrome sets, else nearest')
-    g.add_argument('--flip', choices=('auto', 'yes', 'no'), default='auto',
-                   help='mirror half of the images; auto: not where a mirrored object is another one (digits, signs)')
-    g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
-    g = p.add_argument_group('data')
-    g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    g.add_argument('--size', type=whole(8), help='side in pixels; None: that of the set (folders 64)')
-    g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')
-    g.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
-    g = p.add_argument_group('run')
-    g.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
-    g.add_argument('--resume', action='store_true', help='continue from the newest checkpoint of --output')
-    g.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
-    g.add_argument('--minutes', type=positive, default=5., help='between checkpoints inside an epoch')
-    g.add_argument('--strategy', choices=('none', 'mirrored', 'multiworker'), default='none',
-                   help='one device, all GPUs of this machine, or the machines of TF_CONFIG')
-    g.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), default='auto',
-                   help='of the networks; auto: bfloat16 where the processor has it, else float32')
-    g.add_argument('--deterministic', action='store_true', help='bit for bit the same every time (float32)')
-    g.add_argument('--quiet', action='store_true', help='print only the last line')
-    p.set_defaults(**defaults)
-    return p
-
-
-def add_network_arguments(p):
-    g = p.add_argument_group('network')
-    g.add_argument('--backbone', help='a network of keras.applications by name; the default is the small classifier '
-                   'below 128 pixels and VGG19 from there on')
-    g.add_argument('--backbone-weights', default='imagenet', metavar='imagenet|none|FILE', help='to start from')
-    g.add_argument('--width', type=whole(1), default=32, help='filters of the first block')
-    g.add_argument('--dense', type=whole(1), help='units of the dense layers; None: 128, or 4096 for backbones')
-
-
-def network_options(args, shape):
-    """Keyword arguments of mymodels.classifier; the rate follows the network where none was given."""
-    backbone = args.backbone or ('VGG19' if shape[0] >= mymodels.BIG else None)
-    args.lr = args.lr or (mymodels.BACKBONE_RATE if backbone else mymodels.SMALL_RATE)
-    if backbone:
-        return {'backbone': backbone, 'dense': [args.dense]*2 if args.dense else None}
-    return {'width': args.width, 'dense': args.dense}
-
-
-def whole(low):
-    """argparse type: a whole number of at least `low`."""
-    def integer(text):
-        if not re.fullmatch(r'[+-]?\d{1,9}', text.strip()) or int(text) < low:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number of at least {low}')
-        return int(text)
-    return integer
-
-
-def number(low, high, above=False):
-    """argparse type: a number in [low, high], or in (low, high] with `above`."""
-    def real(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low < value if above else low <= value) or not value <= high:
-            raise argparse.ArgumentTypeError(f'{text!r} is no number {"above" if above else "from"} {low} '
-                                             + (f'up to {high}' if high < math.inf else ''))
-        return value
-    return real
-
-
-positive = number(0, 1e6, above=True)
-share = number(0, 1)
-
-PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'flip': 'yes',
-         'fill_outside': 'nearest', 'precision': 'float32'}
-
-
-def parse(p, argv, paper=None):
-    """Parsed arguments; mistakes leave with exit code 2 and one line. paper: what --paper means for this script."""
-    def error(message):
-        print(f'error: {message}; see --help', file=sys.stderr)
-        raise SystemExit(2)
-    p.error = error
-    args = p.parse_args(argv)
-    if getattr(args, 'paper', False):
-        p.set_defaults(**PAPER, **(paper or {}))
-        args = p.parse_args(argv)
-    return args
-
-
-def fingerprint(script, args, parents=()):
-    """Short name of the settings of a whole chain of phases: rows of different settings never share a cell."""
-    settings = {k: v for k, v in sorted(vars(args).items()) if k not in NOT_SETTINGS}
-    text = json.dumps([METHOD_VERSION, script, settings, list(parents)], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def label(dataset):
-    """A data set's name as part of a file name."""
-    return re.sub(r'[^\w.-]+', '-', dataset.removeprefix('folder:').rstrip('/').split('/')[-1]
-                  if dataset.startswith('folder:') else dataset)
 
 
 # Machine
@@ -191,6 +68,15 @@ def load_data(args):
     if args.steps_per_epoch == 0:
         args.steps_per_epoch = max(1, len(data.train)//args.batchsize)
     return data
+
+
+def network_options(args, shape):
+    """Keyword arguments of mymodels.classifier; the rate follows the network where none was given."""
+    backbone = args.backbone or ('VGG19' if shape[0] >= mymodels.BIG else None)
+    args.lr = args.lr or (mymodels.BACKBONE_RATE if backbone else mymodels.SMALL_RATE)
+    if backbone:
+        return {'backbone': backbone, 'dense': [args.dense]*2 if args.dense else None}
+    return {'width': args.width, 'dense': args.dense}
 
 
 def adam(args, variables, rate=None):
@@ -282,88 +168,6 @@ def validator(model, data, mask=None, seed=0):
     return validate
 
 
-# Checkpoints: NAME.checkpoint/STEP.npz, whole or absent
-
-def folder_of(output):
-    return output + '.checkpoint'
-
-
-def write_checkpoint(output, step, state, about):
-    """Variables by name and JSON about them in one .npz; the newest CHECKPOINTS files stay."""
-    arrays = {f'{k}/{i}': np.asarray(v.numpy()) for k, vs in state.items() for i, v in enumerate(vs)}
-    with whole_file(os.path.join(folder_of(output), f'{step:09d}.npz')) as temporary, open(temporary, 'wb') as f:
-        np.savez(f, about=np.array(json.dumps({**about, 'step': step})), **arrays)
-    for old in checkpoints(output)[CHECKPOINTS:]:
-        os.remove(old)
-
-
-def checkpoints(output):
-    """Checkpoint files, the newest first."""
-    try:
-        names = sorted((n for n in os.listdir(folder_of(output)) if re.fullmatch(r'\d{9}\.npz', n)), reverse=True)
-    except OSError:
-        return []
-    return [os.path.join(folder_of(output), n) for n in names]
-
-
-def read_checkpoint(output, state, settings):
-    """Restores the newest readable checkpoint and returns what it says, or None. Damaged ones are passed over."""
-    for path in checkpoints(output):
-        try:
-            with np.load(path, allow_pickle=False) as f:   # the zip's checksums show damage
-                about = json.loads(str(f['about']))
-                arrays = {k: [f[f'{k}/{i}'] for i in range(len(vs))] for k, vs in state.items()}
-            if any(a.shape != tuple(v.shape) for k, vs in state.items() for a, v in zip(arrays[k], vs)):
-                raise ValueError('arrays of another network')
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as e:
-            print(f'{path} is damaged ({str(e)[:80]}); trying the one before', file=sys.stderr)
-            continue
-        if about['settings'] != settings:
-            raise UserError(f'{path} was made with other settings; repeat them, or start anew with --overwrite')
-        for k, vs in state.items():
-            for v, a in zip(vs, arrays[k]):
-                v.assign(a)
-        return about
-    return None
-
-
-def attempts_used(args):
-    """Restarts that the newest checkpoint of a resumed run has behind it."""
-    for path in checkpoints(args.output) if args.resume else []:
-        try:
-            with np.load(path, allow_pickle=False) as f:
-                return int(json.loads(str(f['about']))['attempt'])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error):
-            continue
-    return 0
-
-
-def renamed(args, output):
-    """The same arguments for another output: a run inside a run, which is continued when it was interrupted."""
-    return argparse.Namespace(**{**vars(args), 'output': output, 'resume': True, 'overwrite': False})
-
-
-def forget(args):
-    """Removes the checkpoints of an attempt that is given up."""
-    shutil.rmtree(folder_of(args.output), ignore_errors=True)
-
-
-def finished(args):
-    """True when --resume meets complete weights. Errors: UserError when they exist and may not be replaced."""
-    complete = os.path.exists(args.output + '.weights.h5') and os.path.exists(args.output + '.json')
-    begun = checkpoints(args.output)
-    if args.overwrite:
-        shutil.rmtree(folder_of(args.output), ignore_errors=True)
-    elif args.resume:
-        if complete:
-            print(f'{args.output}.weights.h5 is complete; nothing to do')
-        return complete
-    elif complete or begun:
-        raise UserError(f'{args.output} exists; continue it with --resume, replace it with --overwrite, or choose '
-                        'another --output')
-    return False
-
-
 # The loop
 
 def fit(step, data, args, state, settings, validate=None, each_epoch=None, check=None, attempt=0):
@@ -385,7 +189,7 @@ def fit(step, data, args, state, settings, validate=None, each_epoch=None, check
     about = lambda: {'settings': settings, 'history': history, 'seconds': seconds, 'seen': seen,  # noqa: E731
                      'attempt': attempt}
     chunk, saved = 1, time.monotonic()
-    with _progress(args, total, first) as show:
+    with Progress(args, total, first) as show:
         now = first
         try:
             while now < total:
@@ -473,42 +277,6 @@ def chief(strategy):
     resolver = getattr(strategy, 'cluster_resolver', None)
     return resolver is None or resolver.task_type in (None, 'chief') or \
         resolver.task_type == 'worker' and resolver.task_id == 0
-
-
-class _progress:
-    """Losses, images/s and time left: a bar on a terminal, a line an epoch elsewhere, nothing with --quiet."""
-
-    def __init__(self, args, total, first):
-        self.args, self.total, self.first = args, total, first
-        self.epochs = args.epochs
-        self.bar = None
-        if not args.quiet and sys.stderr.isatty():
-            from rich import progress
-            self.bar = progress.Progress(
-                progress.TextColumn('{task.description}'), progress.BarColumn(), progress.TaskProgressColumn(),
-                progress.TextColumn('{task.fields[losses]}'), progress.TimeRemainingColumn())
-            self.task = self.bar.add_task(label(args.dataset), total=total, completed=first, losses='')
-
-    def __enter__(self):
-        self.began = time.monotonic()
-        if self.bar:
-            self.bar.start()
-        return self.show
-
-    def __exit__(self, *_):
-        if self.bar:
-            self.bar.stop()
-
-    def show(self, now, losses, rate):
-        text = ' '.join(f'{k} {v:.4g}' for k, v in losses.items() if k not in ('epoch', 'seconds'))
-        if self.bar:
-            speed = f' {rate:,.0f} images/s' if rate else ''
-            self.bar.update(self.task, completed=now, losses=text + speed)
-        elif rate is None and not self.args.quiet:
-            took = time.monotonic() - self.began
-            speed, done = (now - self.first)*self.args.batchsize/took, (now - self.first)/(self.total - self.first)
-            print(f'epoch {losses["epoch"]}/{self.epochs}: {text} | {speed:,.0f} images/s, '
-                  f'{took/done - took:,.0f} s left', flush=True)
 
 
 def finish(model, kind, args, data, settings, history, method, parents=None, network=None, say='',

@@ -3,30 +3,32 @@ import sys
 
 from mycommon import guard  # first: it quietens TensorFlow
 
+import myargs
+import mycheckpoints
 import mymodels
 import mytrain
 from mydatagen import augmenter
 
 
 def arguments():
-    p = mytrain.parser(__doc__, 'python train1.py mnist --epochs 25', epochs=25, steps_per_epoch=100)
-    mytrain.add_network_arguments(p)
+    p = myargs.parser(__doc__, 'python train1.py mnist --epochs 25', epochs=25, steps_per_epoch=100)
+    myargs.add_network_arguments(p)
     return p
 
 
 def parse(argv=None):
-    args = mytrain.parse(arguments(), argv)
-    args.output = args.output or f'saved/{mytrain.label(args.dataset)}-baseline-{args.seed}'
+    args = myargs.parse(arguments(), argv)
+    args.output = args.output or f'saved/{myargs.label(args.dataset)}-baseline-{args.seed}'
     return args
 
 
 def settings(args, parents=()):
-    return mytrain.fingerprint('train1', args)
+    return myargs.fingerprint('train1', args)
 
 
 def run(args):
     fingerprint = settings(args)
-    if mytrain.finished(args):
+    if mycheckpoints.finished(args):
         return
     strategy = mytrain.start(args)
     data = mytrain.load_data(args)

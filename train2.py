@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import myargs
+import mycheckpoints
 import mybackgrounds
 import mymodels
 import mytrain
@@ -23,36 +25,36 @@ PAPER = {'lr': 1e-5, 'area': 0.2, 'fill': 'black'}
 
 
 def arguments():
-    p = mytrain.parser(__doc__, 'python train2.py mnist saved/mnist-baseline-0',
+    p = myargs.parser(__doc__, 'python train2.py mnist saved/mnist-baseline-0',
                        epochs=10, steps_per_epoch=30, lr=5e-4)
     p.add_argument('classifier', help='weights of phase 1')
     g = p.add_argument_group('masks')
     g.add_argument('--area', type=area, default='auto', metavar='A|auto',
                    help='share of the image that a mask may cover for free; auto: found from the data')
     g.add_argument('--loss', choices=('abs', 'squared'), default='abs', help='of the area above A')
-    g.add_argument('--total-variation', type=mytrain.number(0, 1e6), default=0.1, metavar='W',
+    g.add_argument('--total-variation', type=myargs.number(0, 1e6), default=0.1, metavar='W',
                    help='weight of the total variation of the mask')
     g.add_argument('--fill', default='border', metavar='black|border|FILE',
                    help="what stands where the mask removes: the image's own border colour, black, or a picture")
     g.add_argument('--binarize', choices=mymodels.BINARIZE, default='otsu',
                    help='for the check of collapsed masks and the pictures')
-    g.add_argument('--width', type=mytrain.whole(1), default=32, help='filters of the first level')
+    g.add_argument('--width', type=myargs.whole(1), default=32, help='filters of the first level')
     g.add_argument('--debug', action='store_true', help='a picture of masks every epoch beside the weights')
     return p
 
 
 def area(text):
-    return text if text == 'auto' else mytrain.number(0, 1, above=True)(text)
+    return text if text == 'auto' else myargs.number(0, 1, above=True)(text)
 
 
 def parse(argv=None):
-    args = mytrain.parse(arguments(), argv, PAPER)
-    args.output = args.output or f'saved/{mytrain.label(args.dataset)}-unet-{args.seed}'
+    args = myargs.parse(arguments(), argv, PAPER)
+    args.output = args.output or f'saved/{myargs.label(args.dataset)}-unet-{args.seed}'
     return args
 
 
 def settings(args, parents):
-    return mytrain.fingerprint('train2', args, parents)
+    return myargs.fingerprint('train2', args, parents)
 
 
 def total_variation(m):
@@ -123,7 +125,7 @@ def collapse(found, classes):
 def train(args, data, classifier, fingerprint, attempt):
     """One attempt from new weights: (unet, history)."""
     keras.utils.set_random_seed(args.seed + 1_000_003*attempt)
-    unet = mymodels.unet(data.shape, args.width, bias=float(__import__('os').environ.get('BIAS', '2')))
+    unet = mymodels.unet(data.shape, args.width)
     optimizer = mytrain.adam(args, unet.trainable_variables)
     fill = filler(args.fill, data.shape)
     free = tf.Variable(0. if args.area == 'auto' else args.area, trainable=False, name='free_area',
@@ -157,14 +159,14 @@ def picture(path, data, unet, args, fill, count=10):
 def run(args):
     about = myweights.read_sidecar(args.classifier)
     fingerprint = settings(args, [about.get('settings')])
-    if mytrain.finished(args):
+    if mycheckpoints.finished(args):
         return
     strategy = mytrain.start(args)
     data = mytrain.load_data(args)
     with strategy.scope():
         classifier, about = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
         classifier.trainable = False
-        for attempt in range(mytrain.attempts_used(args), 2):
+        for attempt in range(mycheckpoints.attempts_used(args), 2):
             unet, history, found = train(args, data, classifier, fingerprint, attempt)
             problem = collapse(history[-1], len(data.classes))
             if problem is None:
@@ -172,7 +174,7 @@ def run(args):
             if attempt:
                 raise BrokenRun(f'the masks collapsed twice: {problem}; try another --area, --fill or --seed')
             print(f'the masks collapsed: {problem}; starting once more with another key', file=sys.stderr)
-            mytrain.forget(args)
+            mycheckpoints.forget(args)
     mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet', {'classifier': args.classifier},
                    {'width': args.width}, f'python train3.py {args.dataset} {args.classifier} {args.output} '
                    f'otsu adv', area=found)

@@ -9,6 +9,8 @@ from mycommon import BrokenRun, UserError, guard  # first: it quietens TensorFlo
 
 import tensorflow as tf
 
+import myargs
+import mycheckpoints
 import mybackgrounds
 import mydatasets
 import mymodels
@@ -21,7 +23,7 @@ PAPER = {'lr': None, 'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adver
 
 
 def arguments():
-    p = mytrain.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv textures',
+    p = myargs.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv textures',
                        epochs=40, steps_per_epoch=100, lr=1e-3)
     p.add_argument('classifier', help='weights of phase 1, from which f starts')
     p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data set, or '
@@ -29,40 +31,40 @@ def arguments():
     p.add_argument('binarize', choices=mymodels.BINARIZE, help='of the masks')
     p.add_argument('back', nargs='+', choices=BACKS, help='sources of backgrounds; several: images take turns')
     g = p.add_argument_group('composition')
-    g.add_argument('--area', type=mytrain.share, default=0.2, help='for `quantile` masks')
-    g.add_argument('--dilate', type=mytrain.whole(0), help='pixels by which masks are grown; None: 2 for `truth`, '
+    g.add_argument('--area', type=myargs.share, default=0.2, help='for `quantile` masks')
+    g.add_argument('--dilate', type=myargs.whole(0), help='pixels by which masks are grown; None: 2 for `truth`, '
                    'which the tests leave around objects too, else 0')
-    g.add_argument('--halo', type=mytrain.whole(0), default=2, help='each mask is grown by 0 to HALO pixels more, '
+    g.add_argument('--halo', type=myargs.whole(0), default=2, help='each mask is grown by 0 to HALO pixels more, '
                    'so that no rim of the old background gives the object away')
-    g.add_argument('--clean', type=mytrain.share, default=0.2, metavar='SHARE', help='of untouched images')
+    g.add_argument('--clean', type=myargs.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
     g = p.add_argument_group('adversary')
-    g.add_argument('--tiles', type=mytrain.whole(1), default=2, help='the background is TILES x TILES squares')
-    g.add_argument('--lr-back', type=mytrain.positive, default=1e-3, help="Adam's rate of the generator")
+    g.add_argument('--tiles', type=myargs.whole(1), default=2, help='the background is TILES x TILES squares')
+    g.add_argument('--lr-back', type=myargs.positive, default=1e-3, help="Adam's rate of the generator")
     g.add_argument('--adversary', choices=('standardised', 'plain'), default='standardised', help='plain: sigmoid of '
                    "the generator's logits (the paper); standardised: of logits brought to mean 0, deviation 1 and "
                    'shifted by a random threshold')
-    g.add_argument('--pool', type=mytrain.whole(0), default=4096, metavar='N',
+    g.add_argument('--pool', type=myargs.whole(0), default=4096, metavar='N',
                    help='adversarial backgrounds remembered; 0: none, all are fresh')
-    g.add_argument('--fresh', type=mytrain.whole(1), default=4, metavar='K', help='every K-th adversarial background '
+    g.add_argument('--fresh', type=myargs.whole(1), default=4, metavar='K', help='every K-th adversarial background '
                    'is new and trains the generator, the others are remembered ones')
     g.add_argument('--imsave', action='store_true', help='a picture of backgrounds and compositions every epoch')
     return p
 
 
 def parse(argv=None):
-    args = mytrain.parse(arguments(), argv, PAPER)
+    args = myargs.parse(arguments(), argv, PAPER)
     if args.lr is None:
         args.lr = 1e-3
     if args.dilate is None:
         args.dilate = mydatasets.HALO if args.unet == 'truth' else 0
-    args.output = args.output or (f'saved/{mytrain.label(args.dataset)}-{"-".join(args.back)}-{args.seed}')
+    args.output = args.output or (f'saved/{myargs.label(args.dataset)}-{"-".join(args.back)}-{args.seed}')
     return args
 
 
 def settings(args, parents):
     kind = args.unet if args.unet in ('heuristic', 'truth') else 'unet'
-    return mytrain.fingerprint('train3', args, [*parents, kind])
+    return myargs.fingerprint('train3', args, [*parents, kind])
 
 
 # Masks: image -> (n, h, w, 1), made once for every training image and warped with it
@@ -189,7 +191,7 @@ def run(args):
             about[role] = myweights.read_sidecar(path)
             parents[role] = myweights.stem(path)
     fingerprint = settings(args, [a.get('settings') for a in about.values()])
-    if mytrain.finished(args):
+    if mycheckpoints.finished(args):
         return
     strategy = mytrain.start(args)
     data = mytrain.load_data(args)

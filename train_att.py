@@ -6,6 +6,8 @@ import sys
 
 from mycommon import guard  # first: it quietens TensorFlow
 
+import myargs
+import mycheckpoints
 import mymodels
 import mytrain
 import myweights
@@ -13,24 +15,24 @@ from mydatagen import augmenter
 
 
 def arguments():
-    p = mytrain.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
+    p = myargs.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
                        epochs=25, steps_per_epoch=100)
-    mytrain.add_network_arguments(p)
+    myargs.add_network_arguments(p)
     p.add_argument('--global-classifier', metavar='WEIGHTS', help='the trained global branch; None: phase 1 is run '
                    'first, with the same options')
-    p.add_argument('--tau', type=mytrain.number(0, 1, above=True), default=0.7,
+    p.add_argument('--tau', type=myargs.number(0, 1, above=True), default=0.7,
                    help='share of the strongest activation that is attended to')
     return p
 
 
 def parse(argv=None):
-    args = mytrain.parse(arguments(), argv)
-    args.output = args.output or f'saved/{mytrain.label(args.dataset)}-attention-{args.seed}'
+    args = myargs.parse(arguments(), argv)
+    args.output = args.output or f'saved/{myargs.label(args.dataset)}-attention-{args.seed}'
     return args
 
 
 def settings(args, parents=()):
-    return mytrain.fingerprint('train_att', args, parents)
+    return myargs.fingerprint('train_att', args, parents)
 
 
 def global_branch(args, data, augment):
@@ -39,11 +41,11 @@ def global_branch(args, data, augment):
     options = mytrain.network_options(args, data.shape)
     if not args.global_classifier:
         model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights, **options)
-        first = mytrain.renamed(args, path)
-        if not mytrain.finished(first):
+        first = mycheckpoints.renamed(args, path)
+        if not mycheckpoints.finished(first):
             optimizer = mytrain.adam(args, model.trainable_variables)
             step = mytrain.supervised_step(model, optimizer, augment)
-            fingerprint = mytrain.fingerprint('train1', args)
+            fingerprint = myargs.fingerprint('train1', args)
             history = mytrain.fit(step, data, first, {'model': model.variables, 'optimizer': optimizer.variables},
                                   fingerprint, mytrain.validator(model, data))
             mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline', network=options)
@@ -53,7 +55,7 @@ def global_branch(args, data, augment):
 def run(args):
     parents = [myweights.read_sidecar(args.global_classifier).get('settings')] if args.global_classifier else []
     fingerprint = settings(args, parents)
-    if mytrain.finished(args):
+    if mycheckpoints.finished(args):
         return
     strategy = mytrain.start(args)
     data = mytrain.load_data(args)

@@ -118,6 +118,11 @@ def test_scan_ignores_what_is_no_image_and_takes_endings_in_any_case(photos):
     assert folder.classes == ['cat', 'dog']
 
 
+def test_scan_knows_the_home_folder_and_does_not_mind_a_slash_or_a_path_object(photos, monkeypatch):
+    monkeypatch.setenv('HOME', str(photos.parent))
+    assert str(scan(f'~/{photos.name}/')) == str(scan(photos)) == str(scan(str(photos)))
+
+
 @pytest.mark.parametrize('make, words', [
     (lambda p: None, 'no such folder'),
     (lambda p: p.write_text('x'), 'not a folder'),
@@ -298,9 +303,11 @@ def test_shrinking_averages_and_never_rings_into_a_black_background(tmp_path):
 
 
 def test_large_jpegs_are_drafted_and_still_look_the_same(tmp_path):
-    im = noise(0, 12, 9).resize((1200, 900), Image.Resampling.BICUBIC)
-    whole, drafted = (read_image(save(tmp_path/name, im), 24).astype(int) for name in ('x.png', 'x.jpg'))
+    im = noise(0, 120, 90).resize((1200, 900), Image.Resampling.BICUBIC)
+    whole, drafted = (read_image(save(tmp_path/name, im), 180).astype(int) for name in ('x.png', 'x.jpg'))
     assert np.abs(whole - drafted).mean() < 3
+    with Image.open(tmp_path/'x.jpg') as jpeg:
+        assert myfolder._loaded(jpeg, 180)[0].size == (600, 450)  # half: never less than two pixels for one
 
 
 @pytest.mark.parametrize('name', ['grey01', 'red', 'blue', 'palette', 'alpha', 'opaque', 'sixteen'])

@@ -1,0 +1,117 @@
+"""The command line that all trainers share, and the fingerprint of settings."""
+import argparse
+import hashlib
+import json
+import math
+import re
+import sys
+
+import mydatasets
+
+METHOD_VERSION = 1   # raised by hand when the meaning of the settings changes: old rows no longer count as done
+# arguments that do not change what is computed, or stand beside the settings in every row
+NOT_SETTINGS = ('output data_dir resume overwrite strategy precision deterministic paper quiet minutes debug imsave '
+                'seed dataset classifier unet global_classifier backgrounds skip_damaged func').split()
+
+
+def parser(description, example, **defaults):
+    """The arguments that all trainers take. defaults: epochs, steps_per_epoch, lr."""
+    p = argparse.ArgumentParser(description=description, epilog=f'example: {example}',
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}')
+    g = p.add_argument_group('training')
+    g.add_argument('--epochs', type=whole(1), help='number of epochs')
+    g.add_argument('--steps-per-epoch', type=whole(0), help='steps of an epoch; 0: one pass over the training images')
+    g.add_argument('--batchsize', type=whole(1), default=128, help='images per step')
+    g.add_argument('--lr', type=positive, help="Adam's rate, falling to 0 along a half cosine (--paper: constant)")
+    g.add_argument('--seed', type=whole(0), default=0, help='of initial weights, order, augmentation, backgrounds')
+    g.add_argument('--paper', action='store_true', help="the original code's settings for all options at once; "
+                   'options given beside it win')
+    g.add_argument('--fill-outside', choices=('auto', 'constant', 'nearest'), default='auto',
+                   help='what augmentation brings in from outside; auto: 0 for monochrome sets, else nearest')
+    g.add_argument('--flip', choices=('auto', 'yes', 'no'), default='auto',
+                   help='mirror half of the images; auto: not where a mirrored object is another one (digits, signs)')
+    g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
+    g = p.add_argument_group('data')
+    g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
+    g.add_argument('--size', type=whole(8), help='side in pixels; None: that of the set (folders 64)')
+    g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')
+    g.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
+    g = p.add_argument_group('run')
+    g.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
+    g.add_argument('--resume', action='store_true', help='continue from the newest checkpoint of --output')
+    g.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
+    g.add_argument('--minutes', type=positive, default=5., help='between checkpoints inside an epoch')
+    g.add_argument('--strategy', choices=('none', 'mirrored', 'multiworker'), default='none',
+                   help='one device, all GPUs of this machine, or the machines of TF_CONFIG')
+    g.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), default='auto',
+                   help='of the networks; auto: bfloat16 where the processor has it, else float32')
+    g.add_argument('--deterministic', action='store_true', help='bit for bit the same every time (float32)')
+    g.add_argument('--quiet', action='store_true', help='print only the last line')
+    p.set_defaults(**defaults)
+    return p
+
+
+def add_network_arguments(p):
+    g = p.add_argument_group('network')
+    g.add_argument('--backbone', help='a network of keras.applications by name; the default is the small classifier '
+                   'below 128 pixels and VGG19 from there on')
+    g.add_argument('--backbone-weights', default='imagenet', metavar='imagenet|none|FILE', help='to start from')
+    g.add_argument('--width', type=whole(1), default=32, help='filters of the first block')
+    g.add_argument('--dense', type=whole(1), help='units of the dense layers; None: 128, or 4096 for backbones')
+
+
+def whole(low):
+    """argparse type: a whole number of at least `low`."""
+    def integer(text):
+        if not re.fullmatch(r'[+-]?\d{1,9}', text.strip()) or int(text) < low:
+            raise argparse.ArgumentTypeError(f'{text!r} is no whole number of at least {low}')
+        return int(text)
+    return integer
+
+
+def number(low, high, above=False):
+    """argparse type: a number in [low, high], or in (low, high] with `above`."""
+    def real(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low < value if above else low <= value) or not value <= high:
+            raise argparse.ArgumentTypeError(f'{text!r} is no number {"above" if above else "from"} {low} '
+                                             + (f'up to {high}' if high < math.inf else ''))
+        return value
+    return real
+
+
+positive = number(0, 1e6, above=True)
+share = number(0, 1)
+
+PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'flip': 'yes',
+         'fill_outside': 'nearest', 'precision': 'float32'}
+
+
+def parse(p, argv, paper=None):
+    """Parsed arguments; mistakes leave with exit code 2 and one line. paper: what --paper means for this script."""
+    def error(message):
+        print(f'error: {message}; see --help', file=sys.stderr)
+        raise SystemExit(2)
+    p.error = error
+    args = p.parse_args(argv)
+    if getattr(args, 'paper', False):
+        p.set_defaults(**PAPER, **(paper or {}))
+        args = p.parse_args(argv)
+    return args
+
+
+def fingerprint(script, args, parents=()):
+    """Short name of the settings of a whole chain of phases: rows of different settings never share a cell."""
+    settings = {k: v for k, v in sorted(vars(args).items()) if k not in NOT_SETTINGS}
+    text = json.dumps([METHOD_VERSION, script, settings, list(parents)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def label(dataset):
+    """A data set's name as part of a file name."""
+    return re.sub(r'[^\w.-]+', '-', dataset.removeprefix('folder:').rstrip('/').split('/')[-1]
+                  if dataset.startswith('folder:') else dataset)

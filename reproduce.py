@@ -1,0 +1,265 @@
+"""Reproduces the paper's tables: trains what is missing, evaluates it, prints tables and draws figures.
+
+Every row is recorded under the settings of its whole chain of phases; recorded rows are never computed again.
+"""
+import argparse
+import datetime
+import json
+import os
+import sys
+import time
+from typing import NamedTuple
+
+from mycommon import UserError, guard, whole_file  # first: it quietens TensorFlow
+
+import keras
+import tensorflow as tf
+
+import myargs
+import evaluate
+import evaluate_seg
+import mydatasets
+import myfigures
+import myrows
+import mytables
+import mytrain
+import myweights
+import train1
+import train2
+import train3
+import train_att
+
+SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
+MAIN = 'baseline', 'attention', 'proposal'
+ROWS = *MAIN, 'textures', 'best', 'black', 'noise', 'real'
+
+
+class Phase(NamedTuple):
+    """One run of a script. Positional arguments in braces name other phases, whose weights stand in for them."""
+    script: str
+    argv: tuple
+
+
+BASE, UNET = '{baseline}', '{unet}'
+CLEAN = '--clean', '0.2'
+PHASES = {
+    'baseline': Phase('train1', ()),
+    'unet': Phase('train2', (BASE,)),
+    'attention': Phase('train_att', ('--global-classifier', BASE)),
+    # the paper's own method: adversarial backgrounds alone, masks without annotation
+    'proposal': Phase('train3', (BASE, UNET, 'otsu', 'adv', *CLEAN)),
+    'textures': Phase('train3', (BASE, UNET, 'otsu', 'textures', *CLEAN)),
+    'best': Phase('train3', (BASE, UNET, 'otsu', 'adv', 'textures', *CLEAN)),
+    # the paper's ablation of the source of backgrounds
+    'black': Phase('train3', (BASE, UNET, 'otsu', 'black', *CLEAN)),
+    'noise': Phase('train3', (BASE, UNET, 'otsu', 'noise', *CLEAN)),
+    'real': Phase('train3', (BASE, UNET, 'otsu', 'real', *CLEAN)),
+    # what of Best matters
+    'best-adversary': Phase('train3', (BASE, UNET, 'otsu', 'textures', *CLEAN)),
+    'best-textures': Phase('train3', (BASE, UNET, 'otsu', 'adv', *CLEAN)),
+    'best-pool': Phase('train3', (BASE, UNET, 'otsu', 'adv', 'textures', *CLEAN, '--pool', '0')),
+    'best-clean': Phase('train3', (BASE, UNET, 'otsu', 'adv', 'textures', '--clean', '0')),
+    'best-unet': Phase('train3', (BASE, 'truth', 'otsu', 'adv', 'textures', *CLEAN)),
+}
+# monochrome sets have no photographs: `real` is the upper bound, the test patterns behind the true masks
+MONOCHROME = {'real': Phase('train3', (BASE, 'truth', 'none', 'real', *CLEAN))}
+# small sets need fewer steps; chosen on validation images
+RECIPES = {
+    'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '8'), 'unet': ('--epochs', '8'),
+               'train3': ('--epochs', '12')},
+    'toy': {k: ('--epochs', '2', '--steps-per-epoch', '10') for k in ('baseline', 'attention', 'unet', 'train3')},
+}
+
+
+def parse(argv=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+                                epilog='example: python reproduce.py mnist fashionmnist --seeds 5')
+    p.add_argument('dataset', nargs='+', help=f'of {", ".join(mydatasets.names())}')
+    p.add_argument('--methods', nargs='+', choices=[m for m in PHASES if m != 'unet'], default=list(MAIN),
+                   metavar='METHOD', help=f'rows of the tables, of {", ".join(m for m in PHASES if m != "unet")}')
+    p.add_argument('--seeds', type=myargs.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
+    p.add_argument('--out', default='runs', metavar='DIR', help='rows, tables and figures; rows there count as done')
+    p.add_argument('--saved', metavar='DIR', help='weights of the phases; None: OUT/saved')
+    p.add_argument('--tests', nargs='+', choices=('noises', 'unseen', 'attack'), default=[],
+                   help='beside the original and the six patterns')
+    p.add_argument('--quick', action='store_true', help='a tenth of the epochs: to see that everything runs')
+    p.add_argument('--tables-only', action='store_true', help='rebuild tables and figures from the recorded rows')
+    p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N', help='this machine does part I of N (from 1)')
+    for option in ('--data-dir', '--size', '--limit', '--precision'):
+        p.add_argument(option, help='as for the trainers')
+    p.add_argument('--deterministic', action='store_true', help='as for the trainers')
+    p.add_argument('--quiet', action='store_true', help='no progress of the phases')
+    return myargs.parse(p, argv)
+
+
+def shard(text):
+    i, _, n = text.partition('/')
+    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise argparse.ArgumentTypeError(f'{text!r} is no I/N with I from 1 to N')
+    return int(i) - 1, int(n)
+
+
+# The plan: phases of one data set and seed, their arguments and their settings
+
+def phase(name, monochrome):
+    return MONOCHROME.get(name, PHASES[name]) if monochrome else PHASES[name]
+
+
+class Plan(NamedTuple):
+    """The phases of one data set and seed."""
+    args: argparse.Namespace
+    dataset: str
+    seed: int
+    monochrome: bool
+
+    def path(self, name):
+        folder = self.args.saved or os.path.join(self.args.out, 'saved')
+        return os.path.join(folder, f'{myargs.label(self.dataset)}-{name}-{self.seed}')
+
+    def parents(self, name):
+        return [a.strip('{}') for a in phase(name, self.monochrome).argv if a.startswith('{')]
+
+    def argv(self, name):
+        """The command line of a phase."""
+        script, words = phase(name, self.monochrome)
+        recipe = RECIPES.get(self.dataset, {})
+        argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
+        argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
+                '--output', self.path(name)]
+        for option in ('data_dir', 'size', 'limit', 'precision'):
+            if getattr(self.args, option) is not None:
+                argv += ['--' + option.replace('_', '-'), str(getattr(self.args, option))]
+        argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
+        if self.args.quick:
+            argv += ['--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
+        return argv
+
+    def settings(self, name):
+        """Fingerprint of the whole chain, known before anything is trained."""
+        module = SCRIPTS[phase(name, self.monochrome).script]
+        return module.settings(module.parse(self.argv(name)), [self.settings(p) for p in self.parents(name)])
+
+
+def ensure(plan, name):
+    """Trains a phase and those before it unless their weights are there with the right settings."""
+    for parent in plan.parents(name):
+        ensure(plan, parent)
+    wanted = plan.settings(name)
+    try:
+        about = myweights.read_sidecar(plan.path(name))
+    except UserError:
+        about = None
+    if about and about.get('settings') == wanted:
+        return
+    argv = plan.argv(name) + (['--overwrite'] if about else ['--resume'])
+    script = phase(name, plan.monochrome).script
+    print(f'== python {script}.py {" ".join(argv)}', flush=True)
+    began = time.monotonic()
+    code = SCRIPTS[script].main(argv)
+    if code:
+        raise Stopped(code)
+    log(plan.args, {'phase': name, 'dataset': plan.dataset, 'seed': plan.seed, 'settings': wanted,
+                    'seconds': round(time.monotonic() - began, 1), 'command': f'python {script}.py {" ".join(argv)}'})
+
+
+class Stopped(Exception):
+    """A phase ended with this exit code, after saying why."""
+
+
+def log(args, entry):
+    """One line about what was run, with what, when: OUT/runs.jsonl."""
+    os.makedirs(args.out, exist_ok=True)
+    entry |= {'versions': myweights.versions(), 'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
+    with open(os.path.join(args.out, 'runs.jsonl'), 'a') as f:
+        f.write(json.dumps(entry) + '\n')
+
+
+# Rows
+
+def test_set(plan):
+    """The name of the data set whose tests are recorded: with the six patterns where they can be pasted."""
+    known = not plan.dataset.startswith('folder:') and plan.monochrome
+    return plan.dataset + '_backgrounds' if known else plan.dataset
+
+
+def load(plan, suffix=None):
+    args = plan.args
+    name = plan.dataset + suffix if suffix else test_set(plan)
+    size = int(args.size) if args.size else None
+    return mydatasets.load(name, args.data_dir, size, int(args.limit) if args.limit else None)
+
+
+def tests_of(plan):
+    """{name of a test: Test} asked for. The attack is not one of them: it trains a generator of its own."""
+    data = load(plan)
+    tests = dict(data.tests)
+    if plan.monochrome and 'noises' in plan.args.tests:
+        tests |= load(plan, '_noises').tests
+    if plan.monochrome and 'unseen' in plan.args.tests:
+        import myunseen
+        tests |= myunseen.tests(data)
+    return tests
+
+
+def record(plan, name):
+    """Evaluates the weights of a phase on the tests that have no row yet; trains them first where needed."""
+    accuracy_csv = os.path.join(plan.args.out, 'accuracy.csv')
+    settings, dataset = plan.settings(name), myargs.label(plan.dataset)
+    key = {'dataset': dataset, 'method': name, 'seed': plan.seed, 'settings': settings}
+    rows = myrows.read(accuracy_csv)
+    tests = tests_of(plan)
+    wanted = [*tests, *(['attack'] if 'attack' in plan.args.tests and plan.monochrome else [])]
+    missing = [t for t in wanted if not myrows.done(rows, **key, test=t)]
+    if not missing:
+        return
+    ensure(plan, name)
+    keras.config.set_dtype_policy('float32')   # rows do not depend on the processor
+    data = load(plan)
+    model, _ = myweights.load(plan.path(name), ('classifier', 'attention'), data.shape, data.classes)
+    measure = evaluate.evaluator(model)
+    for test in missing:
+        if test == 'attack':
+            import myattack
+            correct, n = myattack.attack(model, data, plan.seed)
+        else:
+            correct, n = measure(tests[test])
+        myrows.append(accuracy_csv, {**key, 'test': test, 'n': n, 'correct': correct, 'accuracy': correct/n})
+        print(f'{dataset} {name} seed {plan.seed} {test}: {100*correct/n:.2f} %', flush=True)
+
+
+def record_masks(plan):
+    """IoU, Dice and area of the masks of phase 2, where the truth is known."""
+    path = os.path.join(plan.args.out, 'masks.csv')
+    key = {'dataset': myargs.label(plan.dataset), 'method': 'unet', 'seed': plan.seed,
+           'settings': plan.settings('unet')}
+    if myrows.done(myrows.read(path), **key):
+        return
+    ensure(plan, 'unet')
+    data = load(plan)
+    keras.config.set_dtype_policy('float32')
+    unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
+    for method, mask in (('unet', evaluate_seg.network_mask(unet, 'otsu')), ('pixels', evaluate_seg.pixel_mask)):
+        found = evaluate_seg.scores(mask, data)
+        if found:
+            myrows.append(path, {**key, 'method': method, **found})
+
+
+def run(args):
+    if args.tables_only:
+        return report(args)
+    began = time.monotonic()
+    units = []
+    for dataset in args.dataset:
+        monochrome = mydatasets.load(dataset, args.data_dir, int(args.size) if args.size else None).monochrome
+        units += [(Plan(args, dataset, seed, monochrome), m) for seed in range(args.seeds) for m in args.methods]
+    part, parts = args.shard
+    try:
+        for plan, method in units[part::parts]:
+            record(plan, method)
+            record_masks(plan)
+            tf.keras.backend.clear_session()
+    except Stopped as e:
+        print(f'stopped by a phase; run the same command again to continue', file=sys.stderr)
+        return e.args[0]
+    log(args, {'command': 'python reproduce.py ' + ' '.join(sys.argv[1:]), 'seconds': round(time.monotonic() - began)})
+    return report(args)
