@@ -216,13 +216,12 @@ def record(plan, name):
     keras.config.set_dtype_policy('float32')   # rows do not depend on the processor
     data = load(plan)
     model, _ = myweights.load(plan.path(name), ('classifier', 'attention'), data.shape, data.classes)
-    measure = evaluate.evaluator(model)
     for test in missing:
         if test == 'attack':
             import myattack
             correct, n = myattack.attack(model, data, plan.seed)
         else:
-            correct, n = measure(tests[test])
+            correct, n = evaluate.accuracy(model, tests[test])
         myrows.append(accuracy_csv, {**key, 'test': test, 'n': n, 'correct': correct, 'accuracy': correct/n})
         print(f'{dataset} {name} seed {plan.seed} {test}: {100*correct/n:.2f} %', flush=True)
 

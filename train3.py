@@ -5,7 +5,7 @@ The backgrounds b come from the adversary f_b, from random textures, noise, blac
 import dataclasses
 import sys
 
-from mycommon import BrokenRun, UserError, guard  # first: it quietens TensorFlow
+from mycommon import BrokenRun, Key, UserError, guard  # first: it quietens TensorFlow
 
 import tensorflow as tf
 
@@ -177,6 +177,25 @@ def make_step(model, optimizer, augment, mask, back, args, adversary=None, optim
     return step
 
 
+def pictures(args, data, mask, back, adversary, count=10):
+    """each_epoch(epoch): a picture of the backgrounds now, bare and behind the first validation images."""
+    from myfigures import save_grid
+    images = with_masks(data.validation.take(range(count)), mask) if mask else data.validation.take(range(count))
+    filled = [adversary_source(adversary[1]) if source is None else source for source in back]
+
+    @tf.function
+    def look():
+        x, m = to_float(images.x), to_float(images.m)
+        key = Key.of(args.seed)   # the same noise every time: what changes is the generator
+        rows = [source(x, key) for source in filled]
+        return rows + [mybackgrounds.compose(x, mybackgrounds.dilate(m, args.dilate), rows[0])]
+    return lambda epoch: save_grid(f'{args.output}.backgrounds/epoch-{epoch:03d}.png', look())
+
+
+def adversary_source(draw):
+    return lambda x, key: draw(len(x), key)
+
+
 def alive(means, step):
     """A generator without gradient has stopped moving: its sigmoids are saturated or f ignores them."""
     if means.get('gradient_back') == 0:
@@ -212,10 +231,12 @@ def run(args):
                 extra['pool'] = tf.Variable(tf.zeros((args.pool, *data.shape), tf.uint8), trainable=False,
                                             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
                 state['pool'] = [extra['pool']]
+        back = sources(args, data)
         step = make_step(model, optimizer, augmenter(args.flip == 'yes', args.fill_outside), mask,
-                         sources(args, data), args, **extra)
+                         back, args, **extra)
+        each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
         validate = mytrain.validator(model, data, None if data.monochrome else mask)
-        history = mytrain.fit(step, data, args, state, fingerprint, validate, None, alive)
+        history = mytrain.fit(step, data, args, state, fingerprint, validate, each_epoch, alive)
     mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
                    about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
 

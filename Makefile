@@ -1,0 +1,26 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes .venv by itself when it is not there.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test test-all lint clean
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@echo "making .venv and installing the pinned requirements (some minutes, once) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: .venv/installed  ## all phases on the embedded digits, the table, the figures
+	$(BIN)/python reproduce.py digits --methods baseline attention proposal textures --out runs/demo
+
+test: .venv/installed  ## the tests that take minutes in all
+	$(BIN)/python -m pytest -q
+
+test-all: .venv/installed  ## and the slow ones: README commands, real data, killed processes
+	$(BIN)/python -m pytest -q -m ""
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf .venv runs

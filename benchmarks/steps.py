@@ -1,0 +1,170 @@
+"""Images per second of every step, beside the share of the machine's float32 matrix rate that it reaches.
+
+Operations are counted by TensorFlow's profiler on the traced step (convolutions, their gradients, matrix products);
+the machine's rate is that of a float32 matrix product of side 2,048 measured between the steps.
+"""
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from mycommon import Key  # first: it quietens TensorFlow
+
+import argparse
+import statistics
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+import mybackgrounds
+import mymodels
+import mytrain
+import train1
+import train2
+import train3
+from mydatagen import augmenter, to_float
+
+SECONDS = 1.5      # of one measurement
+
+
+def counted(function, *args):
+    """Floating-point operations of one call: tf.compat.v1.profiler on its graph."""
+    graph = tf.function(function).get_concrete_function(*args).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(
+        tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()).with_empty_output().build()
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+
+
+def rate(call, images):
+    """Images per second over about SECONDS, after a first call that compiles."""
+    call()
+    n, began = 0, time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        call()
+        n += 1
+    return n*images/(time.perf_counter() - began)
+
+
+def matrix_rate(side=2048):
+    """Operations per second of a float32 matrix product."""
+    a = tf.random.normal((side, side))
+    product = tf.function(lambda: tf.reduce_sum(a @ a))
+    return rate(lambda: product().numpy(), 2*side**3)
+
+
+def steps(side, batch, precision, channels=1):
+    """{name: (function of (batch, key), True when it trains)} with networks of their own."""
+    keras.config.set_dtype_policy(precision if precision == 'float32' else f'mixed_{precision}')
+    shape = (side, side, channels)
+    augment = augmenter()
+
+    def arguments(script, *argv):
+        args = script.parse(['toy', *argv, '--batchsize', str(batch)])
+        args.lr, args.schedule, args.precision = args.lr or 1e-3, 'constant', precision
+        return args
+    found = {}
+    f = mymodels.classifier(shape, 10)
+    args = arguments(train1)
+    found['phase 1'] = mytrain.supervised_step(f, mytrain.adam(args, f.trainable_variables), augment)
+    args = arguments(train2, 'f')
+    frozen, unet = mymodels.classifier(shape, 10), mymodels.unet(shape)
+    frozen.trainable = False
+    found['phase 2'] = train2.make_step(unet, frozen, mytrain.adam(args, unet.trainable_variables), augment,
+                                        train2.filler('border', shape), args, tf.constant(0.2))
+    forms = {'phase 3, textures': ('textures',), 'phase 3, adversary': ('adv',),
+             'phase 3, adversary and textures': ('adv', 'textures'),
+             "phase 3, the paper's plain form": ('adv', '--pool', '0', '--adversary', 'plain')}
+    for name, back in forms.items():
+        f = mymodels.classifier(shape, 10)
+        args = arguments(train3, 'f', 'u', 'otsu', *back)
+        extra = {}
+        if 'adv' in back:
+            net, draw = train3.adversary(shape, args)
+            extra = {'adversary': (net, draw), 'optimizer_back': mytrain.adam(args, net.trainable_variables)}
+            if args.pool:
+                extra['pool'] = tf.Variable(tf.zeros((args.pool, *shape), tf.uint8), trainable=False)
+        found[name] = train3.make_step(f, mytrain.adam(args, f.trainable_variables), augment, None,
+                                       train3.sources(args, None), args, **extra)
+    attention = mymodels.attention(shape, 10)
+    found['attention'] = mytrain.supervised_step(attention, mytrain.adam(arguments(train1),
+                                                                         attention.trainable_variables), augment)
+    x = lambda b: to_float(b['x'])  # noqa: E731
+    found |= {
+        'evaluation': lambda b, key: {'y': f(x(b))}, 'masks': lambda b, key: {'m': unet(x(b))},
+        'augmentation': lambda b, key: {'x': augment(x(b), to_float(b['m']), key)[0]},
+        'Otsu': lambda b, key: {'m': mymodels.otsu(to_float(b['m']))},
+        'textures': lambda b, key: {'b': mybackgrounds.textures(x(b), key)},
+        'composition': lambda b, key: {'z': mybackgrounds.compose(x(b), to_float(b['m']), x(b))},
+        'halo': lambda b, key: {'m': mybackgrounds.dilate_between(to_float(b['m']), 0, 2, key)}}
+    return found
+
+
+def measure(side, batch, precision, repeats, only=None):
+    """[(name, images/s median, its spread, operations an image, share of the matrix rate)]."""
+    random = np.random.default_rng(0)
+    data = {'x': tf.constant(random.integers(0, 256, (batch, side, side, 1), np.uint8)),
+            'y': tf.constant(random.integers(0, 10, batch), tf.int32),
+            'm': tf.constant(random.integers(0, 2, (batch, side, side, 1)).astype(np.uint8)*255)}
+    calls, flops = {}, {}
+    for name, step in steps(side, batch, precision).items():
+        if only and name not in only:
+            continue
+        whole = lambda b, number, step=step: step(b, Key.of(0, number))  # noqa: E731
+        flops[name] = counted(whole, data, tf.constant(0, tf.int64))/batch
+        compiled = tf.function(whole)
+        calls[name] = lambda f=compiled: [v.numpy() for v in f(data, tf.constant(1, tf.int64)).values()]
+    rates, limits = {name: [] for name in calls}, []
+    for _ in range(repeats):   # interleaved: whatever else the machine does, it does to all of them
+        limits.append(matrix_rate())
+        for name, call in calls.items():
+            rates[name].append(rate(call, batch))
+    limit = statistics.median(limits)
+    rows = []
+    for name, values in rates.items():
+        middle = statistics.median(values)
+        rows.append((name, middle, (max(values) - min(values))/middle, flops[name], middle*flops[name]/limit))
+    return rows, limit
+
+
+def start_up():
+    """Seconds from the start of Python to the end of the first step of phase 1 on `toy`."""
+    began = time.perf_counter()
+    command = [sys.executable, 'train1.py', 'toy', '--epochs', '1', '--steps-per-epoch', '1', '--batchsize', '8',
+               '--output', '/tmp/benchmark-start', '--overwrite', '--quiet']
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--side', type=int, nargs='+', default=[32])
+    p.add_argument('--batchsize', type=int, nargs='+', default=[128])
+    p.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
+    p.add_argument('--repeats', type=int, default=5)
+    p.add_argument('--only', nargs='+', help='names of steps')
+    args = p.parse_args(argv)
+    console = Console(width=120)
+    for side in args.side:
+        for batch in args.batchsize:
+            for precision in args.precision:
+                rows, limit = measure(side, batch, precision, args.repeats, args.only)
+                table = Table(title=f'{side} pixels, batch {batch}, {precision}; '
+                              f'float32 matrix product {limit/1e9:.0f} GFLOP/s')
+                for column in ('step', 'images/s', 'spread', 'MFLOP an image', 'of the float32 matrix rate'):
+                    table.add_column(column, justify='left' if column == 'step' else 'right')
+                for name, middle, spread, flops, share in rows:
+                    table.add_row(name, f'{middle:,.0f}', f'{100*spread:.0f} %', f'{flops/1e6:.1f}',
+                                  f'{100*share:.0f} %' if flops > 1e5 else '')
+                console.print(table)
+    if not args.only:
+        print(f'start to end of the first step: {start_up():.1f} s')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

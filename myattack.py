@@ -1,0 +1,135 @@
+"""The worst case: a background generator trained from scratch against one frozen classifier (white box).
+
+max over f_b of sum_i L(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x > 0 grown by the tests' halo, and
+the mean brightness of b kept between 0.2 and 0.5: without that bound attacks run into plain white and stay there.
+"""
+from mycommon import Key, UserError  # first: it quietens TensorFlow
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import mybackgrounds
+import mydatasets
+import mymodels
+from mydatagen import Images, in_order, to_float
+
+STEPS = 1000
+BATCH = 64
+RATES = 1e-4, 1e-3       # of Adam, each with RESTARTS new generators
+RESTARTS = 2
+BRIGHTNESS = 0.2, 0.5    # of the backgrounds, mean over a batch
+WEIGHT = 20.             # of the penalty outside
+SELECTION = 2000         # training images, kept from the generators, on which the strongest is found
+CHUNK = 50               # steps in one call of the graph
+ORDER = 31               # fold of the seed: which images are kept
+
+
+class Attacker(NamedTuple):
+    """A trained generator: draw(n, key) -> backgrounds (n, h, w, 1) in [0, 1], and how it did on the selection."""
+    draw: object
+    accuracy: float
+    brightness: float
+    rate: float
+    restart: int
+
+
+def true_mask(x):
+    """What the tests leave untouched: x > 0 grown by the halo. (n, h, w, 1) in {0, 1}."""
+    return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), mydatasets.HALO)
+
+
+def new_generator(shape, key):
+    """(network, draw): untrained, its weights a function of the key alone."""
+    net = mymodels.generator(shape, tiles=2)
+    seeds = key.uniform(len(net.trainable_variables), (), 0, 2**31 - 1, tf.int32).numpy()
+    for v, seed in zip(net.trainable_variables, seeds):
+        if len(v.shape) > 1:   # biases stay 0
+            v.assign(keras.initializers.GlorotUniform(int(seed))(v.shape))
+
+    def draw(n, key):
+        return tf.sigmoid(net(key.normal(n, net.input_shape[1:]), training=True))
+    return net, draw
+
+
+def penalty(b):
+    """How far the mean brightness lies outside BRIGHTNESS."""
+    mean = tf.reduce_mean(b)
+    return tf.nn.relu(BRIGHTNESS[0] - mean) + tf.nn.relu(mean - BRIGHTNESS[1])
+
+
+def train(model, images, rate, key, steps=STEPS, batchsize=BATCH):
+    """draw of a generator trained for `steps` on `images` against the frozen model, which is not changed."""
+    net, draw = new_generator(images.x.shape[1:], key.fold(0))
+    optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(net.trainable_variables)
+    x_all, y_all = tf.constant(images.x), tf.constant(images.y, tf.int32)
+
+    def step(key):
+        rows = key.fold(0).uniform(batchsize, (), 0, len(images), tf.int32)
+        x, y = to_float(tf.gather(x_all, rows)), tf.gather(y_all, rows)
+        with tf.GradientTape() as tape:
+            b = draw(batchsize, key.fold(1))
+            logits = model(mybackgrounds.compose(x, true_mask(x), b), training=False)
+            ce = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, tf.cast(logits, tf.float32)))
+            loss = WEIGHT*penalty(b) - ce
+        optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
+
+    @tf.function
+    def run(first, n):
+        for i in tf.range(n):
+            step(key.fold(1).fold(first + i))
+    for first in range(0, steps, CHUNK):
+        run(tf.constant(first), tf.constant(min(CHUNK, steps - first)))
+    return draw
+
+
+def measure(model, images, draw, key, batchsize=500):
+    """(right answers, mean brightness of the backgrounds) of the model on all images, each before its own one."""
+    @tf.function(reduce_retracing=True)
+    def look(batch, number):
+        x = to_float(batch['x'])
+        b = draw(batchsize, key.fold(number))[:tf.shape(x)[0]]
+        logits = model(mybackgrounds.compose(x, true_mask(x), b), training=False)
+        right = tf.argmax(logits, 1, output_type=tf.int32) == batch['y']
+        return tf.math.count_nonzero(right), tf.reduce_sum(tf.reduce_mean(b, (1, 2, 3)))
+    found = [look(b, tf.constant(i)) for i, b in enumerate(in_order(images, batchsize))]
+    return sum(int(r) for r, _ in found), sum(float(b) for _, b in found)/len(images)
+
+
+def split(images, key, selection=SELECTION):
+    """(images that generators train on, others of the training set on which the strongest is found)."""
+    selection = min(selection, len(images)//4)
+    order = np.argsort(key.fold(ORDER).uniform(len(images)).numpy(), kind='stable')
+    return images.take(np.sort(order[selection:])), images.take(np.sort(order[:selection]))
+
+
+def attackers(model, data, seed, steps=STEPS, restarts=RESTARTS, rates=RATES, batchsize=BATCH):
+    """Every trained Attacker, the strongest (lowest accuracy on the selection) first. Errors: UserError."""
+    if not data.monochrome:
+        raise UserError(f'the attack needs the masks x > 0, which say nothing in the colour images of {data.name}; '
+                        'leave out --adversarial')
+    key = Key.of(seed).fold(0xa77ac)
+    train_images, selection = split(data.train, key)
+    found = []
+    for rate in rates:
+        for restart in range(restarts):
+            mine = key.fold(len(found))
+            draw = train(model, train_images, rate, mine, steps, batchsize)
+            right, brightness = measure(model, selection, draw, mine.fold(2))
+            found.append(Attacker(draw, right/len(selection), brightness, rate, restart))
+    return sorted(found, key=lambda a: a.accuracy)
+
+
+def attack(model, data, seed, **settings):
+    """(right answers, images): the model on the test images under its strongest attacker.
+
+    data: a monochrome mydatasets.Dataset. settings: of `attackers`. A pure function of model, data and seed (up
+    to the order of floating-point sums). Errors: UserError for colour sets.
+    """
+    strongest = attackers(model, data, seed, **settings)[0]
+    images = next(iter(data.tests.values())).images()
+    right, _ = measure(model, images, strongest.draw, Key.of(seed).fold(0xa77ac).fold(1 << 20))
+    return right, len(images)

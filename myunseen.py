@@ -1,0 +1,207 @@
+"""Backgrounds that training knows nothing of, to test monochrome sets with: another one behind every image.
+
+A background is a pure function of its family and the image's row: rows are drawn in fixed chunks, each from
+its own seed, so neither the batch size nor the number of images changes them. No family may become a source
+of training or serve to choose a setting; a row that trained on one anyway is marked in the tables (SEEN).
+"""
+from mycommon import UserError  # first: it quietens TensorFlow
+
+import functools
+import math
+import os
+import zlib
+
+import numpy as np
+import skimage
+import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
+
+import mybackgrounds
+import mydatasets
+
+SEED = 1000
+CHUNK = 500             # rows drawn at once; another number would draw other backgrounds
+# the photographs (not the microscopy, drawings or tests) that scikit-image's wheel itself contains
+PHOTOGRAPHS = ('astronaut.png', 'brick.png', 'camera.png', 'chelsea.png', 'coffee.png', 'coins.png',
+               'grass.png', 'gravel.png', 'hubble_deep_field.jpg', 'moon.png', 'motorcycle_left.png',
+               'rocket.jpg')
+REDUCTIONS = 1, 2, 4    # of the photographs, so that crops show details as well as scenes
+PERIOD = 1/12, 1/2      # of a grating, in sides
+CROSSES = 8             # in an image
+FONT = 0.35, 0.5, 0.7   # height of the letters, in sides
+PAGE = 12               # sides of a page of text that fragments are cut from
+SHIFT = 3               # pixels at most by which border-bound patterns are moved
+# what a method has been trained on, by the name of its row
+SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted')}
+
+
+# Families: (side, n, numpy RandomState) -> (n, side, side) in [0, 1].
+
+def crops(pictures, side, n, random):
+    """Random windows of pictures (H, W) in [0, 1], H and W >= side."""
+    which, u = random.randint(len(pictures), size=n), random.uniform(size=(2, n))
+    out = np.empty((n, side, side), np.float32)
+    for k, picture in enumerate(pictures):
+        mine = which == k
+        windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side))
+        rows, cols = (np.floor(u[i, mine]*windows.shape[i]).astype(int) for i in (0, 1))
+        out[mine] = windows[rows, cols]
+    return out
+
+
+@functools.lru_cache(maxsize=2)
+def _photographs(side):
+    """Grey pictures (H, W) of every photograph at every reduction that leaves at least `side` pixels."""
+    found, folder = [], os.path.join(os.path.dirname(skimage.__file__), 'data')
+    for name in PHOTOGRAPHS:
+        try:
+            with Image.open(os.path.join(folder, name)) as im:
+                grey = im.convert('L')
+        except OSError as e:
+            raise UserError(f'{folder}/{name} is missing or damaged; reinstall scikit-image') from e
+        for r in REDUCTIONS:
+            scale = max(1/r, side/min(grey.size))
+            size = [max(side, round(scale*s)) for s in grey.size]
+            found.append(np.asarray(grey.resize(size, Image.Resampling.BOX), np.float32)/255)
+    return found
+
+
+def photographs(side, n, random):
+    """Grey crops, each brought to full contrast."""
+    b = crops(_photographs(side), side, n, random)
+    low, high = (r(b, axis=(1, 2), keepdims=True) for r in (np.min, np.max))
+    return (b - low)/np.maximum(high - low, 1/255)
+
+
+def gratings(side, n, random):
+    """Sinusoids at random angle, period and phase."""
+    u = random.uniform(size=(3, n, 1, 1))
+    y, x = np.mgrid[:side, :side]
+    period = side*PERIOD[0]*(PERIOD[1]/PERIOD[0])**u[0]
+    angle = math.pi*u[1]
+    return 0.5 + 0.5*np.sin(2*math.pi*((x*np.cos(angle) + y*np.sin(angle))/period + u[2]))
+
+
+def crosses(side, n, random):
+    """White crosses of random place, size, thickness and angle on black."""
+    y, x = np.mgrid[:side, :side]
+    b = np.zeros((n, side, side), bool)
+    for _ in range(CROSSES):
+        u = random.uniform(size=(5, n, 1, 1))
+        dx, dy, angle = x - side*u[0], y - side*u[1], math.pi/2*u[2]
+        along, across = abs(dx*np.cos(angle) + dy*np.sin(angle)), abs(dy*np.cos(angle) - dx*np.sin(angle))
+        arm, half = side*(0.1 + 0.2*u[3]), np.maximum(0.8, side*(0.02 + 0.03*u[4]))
+        b |= (np.minimum(along, across) < half) & (np.maximum(along, across) < arm)
+    return b
+
+
+@functools.lru_cache(maxsize=2)
+def _pages(side):
+    """Pages (H, W) in [0, 1] of printed words, white on black and the reverse; no figures, they are classes."""
+    random, pages = np.random.RandomState(SEED), []
+    letters = np.array(list('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'))
+    for share in FONT:
+        size = max(6, round(share*side))
+        page = Image.new('L', (PAGE*side, PAGE*side))
+        pen, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+        for top in range(0, page.height, size):
+            words = [''.join(random.choice(letters, random.randint(1, 9))) for _ in range(PAGE*side//size)]
+            pen.text((-random.randint(size), top), ' '.join(words), 255, font)
+        pages.append(np.asarray(page, np.float32)/255)
+    return pages + [1 - p for p in pages]
+
+
+def text(side, n, random):
+    """Fragments of printed words of random letters, half of them white on black."""
+    return crops(_pages(side), side, n, random)
+
+
+def grey(side, n, random):
+    return np.broadcast_to(random.uniform(0.25, 0.75, (n, 1, 1)), (n, side, side))
+
+
+def white(side, n, random):
+    return np.ones((n, side, side), np.float32)
+
+
+def gaussian(side, n, random):
+    """Normal noise about the middle, four deviations wide, clipped."""
+    return (0.5 + 0.25*random.standard_normal((n, side, side))).clip(0, 1)
+
+
+def moved(pattern, dy, dx):
+    """A pattern shifted by whole pixels; black comes in."""
+    padded = np.pad(pattern, SHIFT)
+    h, w = pattern.shape
+    return padded[SHIFT - dy:SHIFT - dy + h, SHIFT - dx:SHIFT - dx + w]
+
+
+@functools.lru_cache(maxsize=2)
+def _variants(side):
+    """{pattern: (k, side, side)}: the six test patterns at every other phase than the tests' own."""
+    shifts = [s for s in range(-SHIFT, SHIFT + 1) if s]
+    places = [(dy, dx) for dy in (0, *shifts) for dx in (0, *shifts) if dy or dx]
+    b = mybackgrounds
+    return {'stripes': np.stack([b.stripes(side, p) for p in range(1, 10)]),
+            'board': np.stack([b.board(side, p) for p in range(1, 12)]),
+            'border': np.stack([*(b.border(side, w) for w in (1, 3, 4)),
+                                *(moved(b.border(side), *p) for p in places)]),
+            'circles': np.stack([b.circles(side, shift=s) for s in shifts]),
+            'clock': np.stack([moved(b.clock(side), *p) for p in places]),
+            'random': np.stack([b.salt_and_pepper(side, seed=s) for s in range(1, 65)])}
+
+
+def shifted(side, n, random):
+    """The six test patterns, each at a random other phase, place or draw."""
+    variants = list(_variants(side).values())
+    kind, u = random.randint(len(variants), size=n), random.uniform(size=n)
+    return np.stack([variants[k][int(v*len(variants[k]))] for k, v in zip(kind, u)])
+
+
+def inverted(side, n, random):
+    """The same, black for white."""
+    return 1 - shifted(side, n, random)
+
+
+FAMILIES = {'photographs': photographs, 'gratings': gratings, 'crosses': crosses, 'text': text,
+            'grey': grey, 'white': white, 'gaussian': gaussian, 'patterns-shifted': shifted,
+            'patterns-inverted': inverted}
+
+
+# Tests
+
+@functools.lru_cache(maxsize=1)   # a family is used twice in a row, with and without a halo
+def bank(family, side, n, seed=SEED):
+    """uint8 (n, side, side, 1): the backgrounds of rows 0 to n - 1."""
+    chunks = []
+    for c in range(-(-n//CHUNK)):
+        random = np.random.RandomState([seed, zlib.crc32(family.encode()), c])   # its streams never change
+        b = np.asarray(FAMILIES[family](side, CHUNK, random), np.float32)
+        chunks.append(np.round(b*255).astype(np.uint8))
+    return np.concatenate(chunks)[:n, ..., None]
+
+
+def backgrounds(family, side, rows, seed=SEED):
+    """float32 (k, side, side, 1) in [0, 1]: the backgrounds of some rows."""
+    rows = np.asarray(rows)
+    return bank(family, side, int(rows.max()) + 1, seed)[rows].astype(np.float32)/255
+
+
+def paste(family, images, halo):
+    """(x, rows) -> x before its own background of the family, outside x > 0 grown by `halo` pixels."""
+    def onto(x, rows):
+        with tf.init_scope():   # a tensor beside the graph of tf.data, not a constant of megabytes in it
+            b = tf.constant(bank(family, x.shape[1], len(images())))
+        m = mybackgrounds.dilate(tf.cast(x > 0, tf.float32), halo)
+        return mybackgrounds.compose(x, m, tf.cast(tf.gather(b, rows), tf.float32)/255)
+    return onto
+
+
+def tests(data):
+    """{unseen-<family>[-nohalo]: Test} of a monochrome data set. Errors: UserError for colour sets."""
+    if not data.monochrome:
+        raise UserError(f'unseen backgrounds are laid behind x > 0, which says nothing in the colour '
+                        f'images of {data.name}; leave out --unseen')
+    images = next(iter(data.tests.values())).images
+    return {f'unseen-{family}{ending}': mydatasets.Test(images, paste(family, images, halo))
+            for family in FAMILIES for ending, halo in (('', mydatasets.HALO), ('-nohalo', 0))}
