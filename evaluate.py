@@ -1,4 +1,4 @@
-"""Accuracy of trained classifiers on the named test sets of a data set, as a table and as rows of a CSV file."""
+"""Accuracy of trained classifiers on the named test sets of a data set, as a table and as rows of CSV."""
 from mycommon import UserError, guard  # first: it quietens TensorFlow
 
 import argparse
@@ -11,12 +11,12 @@ import sys
 import keras
 import tensorflow as tf
 
+import myargs
 import myattack
 import mybackgrounds
 import mydatasets
 import myrows
 import mytables
-import mytrain
 import myunseen
 import myweights
 
@@ -32,11 +32,11 @@ def arguments():
                    'NAME_backgrounds (the six patterns) and NAME_noises (salt and pepper at 20 rates)')
     p.add_argument('weights', nargs='+', help='of train1.py, train3.py or train_att.py')
     p.add_argument('--csv', metavar='FILE', help='append the rows to this file, each once')
-    p.add_argument('--method', type=method_name, help="name of the rows; None: what the weights' sidecar says")
-    p.add_argument('--unseen', action='store_true', help='also backgrounds that training knows nothing of, with '
-                   'and without a halo around the object (monochrome sets)')
-    p.add_argument('--adversarial', action='store_true', help='also under attack by a generator trained against '
-                   'these weights: minutes for each (monochrome sets)')
+    p.add_argument('--method', type=method_name, help='name of the rows; None: what the sidecar says')
+    p.add_argument('--unseen', action='store_true', help='also backgrounds that training knows nothing of, '
+                   'with and without a halo around the object (monochrome sets)')
+    p.add_argument('--adversarial', action='store_true', help='also under attack by a generator trained '
+                   'against these weights: minutes for each (monochrome sets)')
     data_arguments(p)
     return p
 
@@ -45,17 +45,17 @@ def data_arguments(p):
     """What evaluate.py and evaluate_seg.py have in common."""
     g = p.add_argument_group('data')
     g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    g.add_argument('--size', type=mytrain.whole(8), help='side in pixels; None: that of the set (folders 64)')
+    g.add_argument('--size', type=myargs.whole(8), help='side in pixels; None: that of the set')
     g.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
     g = p.add_argument_group('run')
-    g.add_argument('--batchsize', type=mytrain.whole(1), default=BATCH, help='images at a time')
+    g.add_argument('--batchsize', type=myargs.whole(1), default=BATCH, help='images at a time')
     g.add_argument('--precision', choices=('float32', 'bfloat16', 'float16'), default='float32',
                    help='of the networks; float32 gives the same rows on every processor')
     g.add_argument('--quiet', action='store_true', help='print nothing but errors')
 
 
 def parse(argv=None):
-    return mytrain.parse(arguments(), argv)
+    return myargs.parse(arguments(), argv)
 
 
 def method_name(text):
@@ -81,7 +81,9 @@ def precision(name='float32'):
 @functools.lru_cache(maxsize=1)   # the tests of a model come one after the other
 def counter(model):
     """(x, y) -> number of right answers, traced once whatever the batch size."""
-    @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.float32), tf.TensorSpec([None], tf.int32)])
+    images, labels = tf.TensorSpec(model.input_shape, tf.float32), tf.TensorSpec([None], tf.int32)
+
+    @tf.function(input_signature=[images, labels])
     def correct(x, y):
         return tf.math.count_nonzero(tf.argmax(model(x, training=False), 1, output_type=tf.int32) == y)
     return correct
@@ -95,10 +97,10 @@ def accuracy(model, test, batchsize=BATCH):
 
 
 def row_dataset(name):
-    """The data set's name in rows: without the tests' suffix, and a folder by its last part, not by its path."""
+    """The data set's name in rows: without the tests' suffix; a folder by its last part."""
     if not name.startswith('folder:'):
         name = re.sub('_(backgrounds|noises)$', '', name)
-    return mytrain.label(name)
+    return myargs.label(name)
 
 
 def row_method(about, dataset):
@@ -115,9 +117,9 @@ def row(about, dataset, test, correct, n, method=None):
 
 
 def evaluate(model, about, data, tests, method=None, attack=False, batchsize=BATCH, each=None):
-    """The rows of one model on named tests {name: Test}, and under attack; each(row) is called as they come.
+    """The rows of one model on tests {name: Test}, and under attack; each(row) is called as they come.
 
-    Call it inside `precision`. data.name names the rows' data set. Errors: UserError (attack on a colour set).
+    Call it inside `precision`. data.name names the rows' data set. Errors: UserError (attack on colours).
     """
     rows = []
     for name in [*tests, *(['attack'] if attack else [])]:
@@ -132,8 +134,9 @@ def evaluate(model, about, data, tests, method=None, attack=False, batchsize=BAT
 
 
 def table(names, found):
-    """One line for each weights file, or one for each test when there are many. found: a list of rows for each."""
-    cells = [{r['test']: f'{100*r["accuracy"]:.2f}\n{r["correct"]}/{r["n"]}' for r in rows} for rows in found]
+    """A line for each weights file, or for each test when there are many. found: the rows of each file."""
+    cells = [{r['test']: f'{100*r["accuracy"]:.2f}\n{r["correct"]}/{r["n"]}' for r in rows}
+             for rows in found]
     for texts, rows in zip(cells, found):
         six = [r['accuracy'] for r in rows if r['test'] in mybackgrounds.PATTERNS]
         if len(six) == len(mybackgrounds.PATTERNS):
@@ -162,7 +165,7 @@ def run(args):
     for path in args.weights:
         about = myweights.read_sidecar(path)
         if about['kind'] not in KINDS:
-            raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give other weights')
+            raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
     options = {'skip_damaged': True} if args.skip_damaged and args.dataset.startswith('folder:') else {}
     data = mydatasets.load(args.dataset, args.data_dir, args.size, **options)
     tests = data.tests | (myunseen.tests(data) if args.unseen else {})
@@ -172,7 +175,8 @@ def run(args):
     with precision(args.precision):
         for path in args.weights:
             model, about = myweights.load(path, KINDS, data.shape, data.classes)
-            found.append(evaluate(model, about, data, tests, args.method, args.adversarial, args.batchsize, each))
+            found.append(evaluate(model, about, data, tests, args.method, args.adversarial, args.batchsize,
+                                  each))
     if not args.quiet:
         mytables.show(table([os.path.basename(myweights.stem(p)) for p in args.weights], found))
 

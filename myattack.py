@@ -1,7 +1,7 @@
 """The worst case: a background generator trained from scratch against one frozen classifier (white box).
 
-max over f_b of sum_i L(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x > 0 grown by the tests' halo, and
-the mean brightness of b kept between 0.2 and 0.5: without that bound attacks run into plain white and stay there.
+max over f_b of sum_i L(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x > 0 grown by the tests'
+halo, and the mean brightness of b kept in 0.2 to 0.5: without it attacks turn plain white and stay so.
 """
 from mycommon import Key, UserError  # first: it quietens TensorFlow
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 import mybackgrounds
 import mydatasets
 import mymodels
-from mydatagen import Images, in_order, to_float
+from mydatagen import in_order, to_float
 
 STEPS = 1000
 BATCH = 64
@@ -22,13 +22,14 @@ RATES = 1e-4, 1e-3       # of Adam, each with RESTARTS new generators
 RESTARTS = 2
 BRIGHTNESS = 0.2, 0.5    # of the backgrounds, mean over a batch
 WEIGHT = 20.             # of the penalty outside
+ENOUGH = 5.              # cross-entropy of an image that is fooled: more would outweigh the penalty
 SELECTION = 2000         # training images, kept from the generators, on which the strongest is found
 CHUNK = 50               # steps in one call of the graph
 ORDER = 31               # fold of the seed: which images are kept
 
 
 class Attacker(NamedTuple):
-    """A trained generator: draw(n, key) -> backgrounds (n, h, w, 1) in [0, 1], and how it did on the selection."""
+    """A trained generator, draw(n, key) -> b (n, h, w, 1) in [0, 1], and how it did on the selection."""
     draw: object
     accuracy: float
     brightness: float
@@ -61,7 +62,7 @@ def penalty(b):
 
 
 def train(model, images, rate, key, steps=STEPS, batchsize=BATCH):
-    """draw of a generator trained for `steps` on `images` against the frozen model, which is not changed."""
+    """The draw of a generator trained for `steps` on `images` against the model, which is not changed."""
     net, draw = new_generator(images.x.shape[1:], key.fold(0))
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(net.trainable_variables)
@@ -72,9 +73,9 @@ def train(model, images, rate, key, steps=STEPS, batchsize=BATCH):
         x, y = to_float(tf.gather(x_all, rows)), tf.gather(y_all, rows)
         with tf.GradientTape() as tape:
             b = draw(batchsize, key.fold(1))
-            logits = model(mybackgrounds.compose(x, true_mask(x), b), training=False)
-            ce = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, tf.cast(logits, tf.float32)))
-            loss = WEIGHT*penalty(b) - ce
+            logits = tf.cast(model(mybackgrounds.compose(x, true_mask(x), b), training=False), tf.float32)
+            ce = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            loss = WEIGHT*penalty(b) - tf.reduce_mean(tf.minimum(ce, ENOUGH))
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
 
     @tf.function
@@ -87,7 +88,7 @@ def train(model, images, rate, key, steps=STEPS, batchsize=BATCH):
 
 
 def measure(model, images, draw, key, batchsize=500):
-    """(right answers, mean brightness of the backgrounds) of the model on all images, each before its own one."""
+    """(right answers, mean brightness of the backgrounds), every image before a background of its own."""
     @tf.function(reduce_retracing=True)
     def look(batch, number):
         x = to_float(batch['x'])
@@ -109,8 +110,8 @@ def split(images, key, selection=SELECTION):
 def attackers(model, data, seed, steps=STEPS, restarts=RESTARTS, rates=RATES, batchsize=BATCH):
     """Every trained Attacker, the strongest (lowest accuracy on the selection) first. Errors: UserError."""
     if not data.monochrome:
-        raise UserError(f'the attack needs the masks x > 0, which say nothing in the colour images of {data.name}; '
-                        'leave out --adversarial')
+        raise UserError('the attack needs masks x > 0, which say nothing in the colour images of '
+                        f'{data.name}; leave out --adversarial')
     key = Key.of(seed).fold(0xa77ac)
     train_images, selection = split(data.train, key)
     found = []
@@ -126,8 +127,8 @@ def attackers(model, data, seed, steps=STEPS, restarts=RESTARTS, rates=RATES, ba
 def attack(model, data, seed, **settings):
     """(right answers, images): the model on the test images under its strongest attacker.
 
-    data: a monochrome mydatasets.Dataset. settings: of `attackers`. A pure function of model, data and seed (up
-    to the order of floating-point sums). Errors: UserError for colour sets.
+    data: a monochrome mydatasets.Dataset. settings: of `attackers`. A pure function of model, data and seed
+    up to the rounding of the processor. Errors: UserError for colour sets.
     """
     strongest = attackers(model, data, seed, **settings)[0]
     images = next(iter(data.tests.values())).images()

@@ -189,6 +189,8 @@ def mixed(sources):
 
 def interleave(parts, n):
     """The inverse of x[0::k], x[1::k] ...: equal parts (up to one row) -> (n, ...)."""
+    if len(parts) == 1:
+        return parts[0]
     longest = -(-n//len(parts))
     padded = [tf.pad(p, [[0, longest - tf.shape(p)[0]]] + [[0, 0]]*(p.shape.rank - 1)) for p in parts]
     stacked = tf.stack(padded, 1)

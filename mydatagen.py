@@ -1,5 +1,5 @@
 """Augmentation, and batches out of images in memory or on disk."""
-from mycommon import UserError  # first: it quietens TensorFlow
+from mycommon import Key, UserError  # first: it quietens TensorFlow
 
 import math
 from dataclasses import dataclass, replace
@@ -83,10 +83,12 @@ def fetcher(images):
     return fetch
 
 
-def batches(images, batchsize, seed, first_step=0, parts=1, mine=slice(None)):
-    """Endless tf.data of training batches from step `first_step` on: every pass a permutation of (seed, pass).
+def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(None)):
+    """Endless tf.data of prepared training batches from step `first_step` on.
 
-    With `parts` replicas a global batch is cut into that many slices, and those of `mine` come one by one.
+    Every pass is a permutation of (seed, pass). prepare(batch, key): what a step does that needs no weights
+    (augmentation, random backgrounds); tf.data runs it beside the step before. With `parts` replicas a global batch
+    is cut into that many slices, and those of `mine` come one by one; `step` and `part` tell which it is.
     Errors: a UserError when there are fewer images than a batch or the replicas do not divide it.
     """
     steps = len(images)//batchsize
@@ -95,14 +97,21 @@ def batches(images, batchsize, seed, first_step=0, parts=1, mine=slice(None)):
                         f'{len(images)}')
     if batchsize % parts:
         raise UserError(f'--batchsize {batchsize} is not divisible by the {parts} replicas; use {batchsize*parts}')
+    numbers = list(range(parts))[mine]
+    local = len(numbers)
 
     def one_pass(number):
         order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), tf.stack([seed, number]))
         rows = tf.reshape(order[:steps*batchsize], (steps, parts, batchsize//parts))[:, mine]
         return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, (-1, batchsize//parts)))
-    local = len(range(*mine.indices(parts)))
     order = tf.data.Dataset.range(first_step//steps, 2**31 - 1).flat_map(lambda p: one_pass(tf.cast(p, tf.int32)))
-    data = order.skip(first_step % steps*local).map(fetcher(images), tf.data.AUTOTUNE, deterministic=True)
+    order = order.skip(first_step % steps*local)
+    fetch = fetcher(images)
+
+    def make(index, rows):
+        step, part = first_step + index//local, tf.gather(numbers, index % local)
+        return {**prepare(fetch(rows), Key.of(seed, step, part, parts)), 'step': step, 'part': part}
+    data = tf.data.Dataset.zip(tf.data.Dataset.counter(), order).map(make, tf.data.AUTOTUNE, deterministic=True)
     return data.prefetch(2)
 
 

@@ -20,6 +20,7 @@ from myprogress import Progress
 
 CHUNK_SECONDS = 0.5  # of steps between two looks at the losses
 VALIDATIONS = 10     # times in a run
+RESTART = 1_000_003  # added to the seed when a phase starts once more
 
 
 # Machine
@@ -127,12 +128,18 @@ def descend(tape, losses, *players):
     return gradients
 
 
-def supervised_step(model, optimizer, augment):
+def augmented(augment):
+    """prepare(batch, key) of the phases that need the augmented image alone."""
+    def prepare(batch, key):
+        return {'x': augment(to_float(batch['x']), None, key)[0], 'y': batch['y']}
+    return prepare
+
+
+def supervised_step(model, optimizer):
     """Plain training: min_f L(f(x), y). Used by phase 1 and by the attention baseline."""
     def step(batch, key):
-        x, _ = augment(to_float(batch['x']), None, key)
         with tf.GradientTape() as tape:
-            logits = model(x, training=True)
+            logits = model(batch['x'], training=True)
             loss = tf.reduce_mean(task_loss(batch['y'], logits))
         descend(tape, [loss], (optimizer, model.trainable_variables))
         return {'ce': loss, 'accuracy': accuracy(batch['y'], logits)}
@@ -170,8 +177,8 @@ def validator(model, data, mask=None, seed=0):
 
 # The loop
 
-def fit(step, data, args, state, settings, validate=None, each_epoch=None, check=None, attempt=0):
-    """Runs step(batch, key) -> {name: scalar} over epochs*steps_per_epoch batches; returns the history.
+def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=None, check=None, attempt=0):
+    """Runs step(prepare(batch, key), key) -> {name: scalar} epochs*steps_per_epoch times; returns the history.
 
     state: {name: variables} that a resumed run needs. each_epoch(epoch): pictures. check(means): raises BrokenRun.
     The last line of the history holds the validation figures of the final weights.
@@ -182,8 +189,9 @@ def fit(step, data, args, state, settings, validate=None, each_epoch=None, check
     found = read_checkpoint(args.output, state, settings) if args.resume else None
     if found:
         history, first, seconds, seen = (found[k] for k in ('history', 'step', 'seconds', 'seen'))
-    run = _runner(step, strategy, args.seed + 1_000_003*attempt)
-    feed = iter(_distributed(strategy, data, args, first, parts))
+    seed = args.seed + RESTART*attempt
+    run = _runner(step, strategy, seed)
+    feed = iter(_distributed(strategy, data, prepare, args.batchsize, seed, first))
     per_epoch, total = args.steps_per_epoch, args.epochs*args.steps_per_epoch
     every = max(1, args.epochs//VALIDATIONS)
     about = lambda: {'settings': settings, 'history': history, 'seconds': seconds, 'seen': seen,  # noqa: E731
@@ -195,7 +203,7 @@ def fit(step, data, args, state, settings, validate=None, each_epoch=None, check
             while now < total:
                 began = time.monotonic()
                 n = min(chunk, per_epoch - now % per_epoch)
-                losses = {k: v.numpy() for k, v in run(feed, tf.constant(now, tf.int64), tf.constant(n)).items()}
+                losses = {k: v.numpy() for k, v in run(feed, tf.constant(n)).items()}
                 _abort_unless_finite(losses, now, args.output)
                 seen = {k: seen.get(k, 0.) + float(v.astype(np.float64).sum()) for k, v in losses.items()}
                 now += n
@@ -230,37 +238,37 @@ def fit(step, data, args, state, settings, validate=None, each_epoch=None, check
 
 
 def _runner(step, strategy, seed):
-    """run(feed, first, n): n steps in one call of the graph -> {name: (n,) losses}."""
+    """run(feed, n): n steps in one call of the graph -> {name: (n,) losses}."""
     parts = strategy.num_replicas_in_sync
 
-    def replica(batch, number):
-        part = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return step(batch, Key.of(seed, number, part, parts))
+    def replica(batch):
+        return step(batch, Key.of(seed, batch['step'], batch['part'], parts))
 
-    def one(feed, number):
-        losses = strategy.run(replica, args=(next(feed), number))
+    def one(feed):
+        losses = strategy.run(replica, args=(next(feed),))
         return losses if parts == 1 else {
             k: strategy.reduce(tf.distribute.ReduceOp.MEAN, v, None) for k, v in losses.items()}
 
     @tf.function
-    def run(feed, first, n):
-        losses = one(feed, first)
+    def run(feed, n):
+        losses = one(feed)
         arrays = {k: tf.TensorArray(tf.float32, n).write(0, v) for k, v in losses.items()}
         for i in tf.range(1, n):
-            losses = one(feed, first + tf.cast(i, tf.int64))
+            losses = one(feed)
             arrays = {k: a.write(i, losses[k]) for k, a in arrays.items()}
         return {k: a.stack() for k, a in arrays.items()}
     return run
 
 
-def _distributed(strategy, data, args, first, parts):
+def _distributed(strategy, data, prepare, batchsize, seed, first):
+    parts = strategy.num_replicas_in_sync
     if parts == 1:
-        return batches(data.train, args.batchsize, args.seed, first)
+        return batches(data.train, prepare, batchsize, seed, first)
 
     def pipeline(context):
         k = parts//context.num_input_pipelines
         mine = slice(context.input_pipeline_id*k, (context.input_pipeline_id + 1)*k)
-        return batches(data.train, args.batchsize, args.seed, first, parts, mine)
+        return batches(data.train, prepare, batchsize, seed, first, parts, mine)
     return strategy.distribute_datasets_from_function(pipeline)
 
 

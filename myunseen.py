@@ -97,7 +97,7 @@ def crosses(side, n, random):
 
 @functools.lru_cache(maxsize=2)
 def _pages(side):
-    """Pages (H, W) in [0, 1] of printed words, white on black and the reverse; no figures, they are classes."""
+    """Pages (H, W) in [0, 1] of printed words, white on black and reversed; no figures (classes)."""
     random, pages = np.random.RandomState(SEED), []
     letters = np.array(list('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'))
     for share in FONT:

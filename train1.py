@@ -37,9 +37,9 @@ def run(args):
         model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
                                     **options)
         optimizer = mytrain.adam(args, model.trainable_variables)
-        augment = augmenter(args.flip == 'yes', args.fill_outside)
-        step = mytrain.supervised_step(model, optimizer, augment)
-        history = mytrain.fit(step, data, args, {'model': model.variables, 'optimizer': optimizer.variables},
+        prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
+        step = mytrain.supervised_step(model, optimizer)
+        history = mytrain.fit(prepare, step, data, args, {'model': model.variables, 'optimizer': optimizer.variables},
                               fingerprint, mytrain.validator(model, data))
     mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
                    say=f'python train2.py {args.dataset} {args.output}')

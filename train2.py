@@ -78,13 +78,12 @@ def filler(name, shape):
 AREA_LOSS = {'abs': tf.nn.relu, 'squared': lambda a: tf.square(tf.nn.relu(a))}
 
 
-def make_step(unet, classifier, optimizer, augment, fill, args, free_area):
+def make_step(unet, classifier, optimizer, fill, args, free_area):
     """free_area: scalar variable, the share A of the image that a mask covers for free."""
     area_loss = AREA_LOSS[args.loss]
 
     def step(batch, key):
-        x, _ = augment(to_float(batch['x']), None, key)
-        c = fill(x)
+        x, c = batch['x'], fill(batch['x'])
         with tf.GradientTape() as tape:
             m = unet(x, training=True)
             z = mybackgrounds.compose(x, m, c)
@@ -124,7 +123,7 @@ def collapse(found, classes):
 
 def train(args, data, classifier, fingerprint, attempt):
     """One attempt from new weights: (unet, history)."""
-    keras.utils.set_random_seed(args.seed + 1_000_003*attempt)
+    keras.utils.set_random_seed(args.seed + mytrain.RESTART*attempt)
     unet = mymodels.unet(data.shape, args.width)
     optimizer = mytrain.adam(args, unet.trainable_variables)
     fill = filler(args.fill, data.shape)
@@ -141,8 +140,9 @@ def train(args, data, classifier, fingerprint, attempt):
                 print(f'area: {float(free.numpy()):.3f}, found from the data')
         if args.debug:
             picture(f'{args.output}.masks/epoch-{epoch:03d}.png', data, unet, args, fill)
-    step = make_step(unet, classifier, optimizer, augmenter(args.flip == 'yes', args.fill_outside), fill, args, free)
-    history = mytrain.fit(step, data, args, {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]},
+    prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
+    step = make_step(unet, classifier, optimizer, fill, args, free)
+    history = mytrain.fit(prepare, step, data, args, {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]},
                           fingerprint, validate, each_epoch, attempt=attempt)
     return unet, history, float(free.numpy())
 

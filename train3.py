@@ -145,25 +145,45 @@ def sources(args, data):
     return [None if name == 'adv' else found[name] for name in args.back]
 
 
-def make_step(model, optimizer, augment, mask, back, args, adversary=None, optimizer_back=None, pool=None):
-    """back: the sources of --back in order, None where the adversary (network, draw) stands."""
+def make_prepare(augment, back, args):
+    """prepare(batch, key): the augmented image, its mask warped with it, and the backgrounds that need no weights.
+
+    back: the sources in the order of the arguments, None where the adversary stands.
+    """
+    def prepare(batch, key):
+        x, m = augment(to_float(batch['x']), to_float(batch['m']) if 'm' in batch else None, key.fold(0))
+        parts = {f'b{i}': source(x[i::len(back)], key.fold(10 + i)) for i, source in enumerate(back) if source}
+        masks = {} if m is None else {'m': grow(m, args, key.fold(1))}
+        return {'x': x, 'y': batch['y'], **masks, **parts}
+    return prepare
+
+
+def grow(m, args, key):
+    """Masks ready for the composition: binary again after the warp, dilated, and all ones for clean images."""
+    m = m if args.binarize == 'none' else tf.round(m)
+    m = mybackgrounds.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(0))
+    return tf.where(key.fold(1).uniform(len(m), (1, 1, 1)) < args.clean, 1., m)
+
+
+def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back=None, pool=None):
+    """The min-max step on prepared batches. adversary: (network, draw); pool: variable uint8 (N, h, w, c)."""
     net, draw = adversary or (None, None)
     turns = args.fresh if pool is not None else 1   # every turns-th adversarial background is a fresh one
 
     def step(batch, key):
-        x, m = augment(to_float(batch['x']), to_float(batch['m']) if 'm' in batch else None, key.fold(0))
-        m = mask(x) if m is None else m if args.binarize == 'none' else tf.round(m)
-        m = mybackgrounds.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(1))
-        m = tf.where(key.fold(2).uniform(len(x), (1, 1, 1)) < args.clean, 1., m)
+        x = batch['x']
+        m = batch['m'] if 'm' in batch else grow(mask(x), args, key.fold(1))
+        parts = [batch.get(f'b{i}') for i in range(len(back))]
         with tf.GradientTape() as tape:
-            filled = list(back)
             if net:
-                fresh = draw(len(x[back.index(None)::len(back)][::turns]), key.fold(3))
-                old = [recall(pool, remember(pool, fresh, key))]*(turns - 1) if turns > 1 else []
+                i = back.index(None)
+                images = x[i::len(back)]
+                fresh = draw(len(images[::turns]), key.fold(3))
                 turned = reverse(fresh, len(x)/len(fresh))
-                filled[back.index(None)] = mybackgrounds.mixed([lambda x, key: turned, *old])
-            b = mybackgrounds.mixed(filled)(x, key.fold(4))
-            logits = model(mybackgrounds.compose(x, m, b), training=True)
+                old = [recall(pool, remember(pool, fresh, key))]*(turns - 1) if turns > 1 else []
+                parts[i] = mybackgrounds.mixed([lambda x, key: turned, *old])(images, key.fold(4))
+            z = mybackgrounds.compose(x, m, mybackgrounds.interleave(parts, len(x)))
+            logits = model(z, training=True)
             loss = {'ce': tf.reduce_mean(mytrain.task_loss(batch['y'], logits))}
             if net and x.shape[-1] == 1:   # a monochrome background may not fill more than half of the pixels
                 loss['bright'] = tf.nn.relu(mytrain.global_mean(fresh) - 0.5)
@@ -232,11 +252,11 @@ def run(args):
                                             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
                 state['pool'] = [extra['pool']]
         back = sources(args, data)
-        step = make_step(model, optimizer, augmenter(args.flip == 'yes', args.fill_outside), mask,
-                         back, args, **extra)
+        prepare = make_prepare(augmenter(args.flip == 'yes', args.fill_outside), back, args)
+        step = make_step(model, optimizer, mask, back, args, **extra)
         each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
         validate = mytrain.validator(model, data, None if data.monochrome else mask)
-        history = mytrain.fit(step, data, args, state, fingerprint, validate, each_epoch, alive)
+        history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive)
     mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
                    about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
 

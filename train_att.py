@@ -35,7 +35,7 @@ def settings(args, parents=()):
     return myargs.fingerprint('train_att', args, parents)
 
 
-def global_branch(args, data, augment):
+def global_branch(args, data, prepare):
     """(network, what its sidecar says): loaded, or trained here first with a name of its own."""
     path = args.global_classifier or args.output + '-global'
     options = mytrain.network_options(args, data.shape)
@@ -44,9 +44,9 @@ def global_branch(args, data, augment):
         first = mycheckpoints.renamed(args, path)
         if not mycheckpoints.finished(first):
             optimizer = mytrain.adam(args, model.trainable_variables)
-            step = mytrain.supervised_step(model, optimizer, augment)
+            step = mytrain.supervised_step(model, optimizer)
             fingerprint = myargs.fingerprint('train1', args)
-            history = mytrain.fit(step, data, first, {'model': model.variables, 'optimizer': optimizer.variables},
+            history = mytrain.fit(prepare, step, data, first, {'model': model.variables, 'optimizer': optimizer.variables},
                                   fingerprint, mytrain.validator(model, data))
             mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline', network=options)
     return myweights.load(path, 'classifier', data.shape, data.classes)
@@ -59,13 +59,13 @@ def run(args):
         return
     strategy = mytrain.start(args)
     data = mytrain.load_data(args)
-    augment = augmenter(args.flip == 'yes', args.fill_outside)
+    prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     with strategy.scope():
-        base, about = global_branch(args, data, augment)
+        base, about = global_branch(args, data, prepare)
         model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
         args.lr = args.lr or mymodels.SMALL_RATE
         optimizer = mytrain.adam(args, model.trainable_variables)
-        history = mytrain.fit(mytrain.supervised_step(model, optimizer, augment), data, args,
+        history = mytrain.fit(prepare, mytrain.supervised_step(model, optimizer), data, args,
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
                               mytrain.validator(model, data))
     mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',

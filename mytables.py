@@ -1,0 +1,273 @@
+"""Tables out of rows alone: ours with error bars, the published numbers beside them; as text, Markdown, LaTeX."""
+from mycommon import UserError  # noqa: F401  (first: it quietens TensorFlow)
+
+import math
+import re
+import sys
+from typing import NamedTuple
+
+import mybackgrounds
+import myrows
+import myunseen
+
+SIX = list(mybackgrounds.PATTERNS)
+TESTS = ['original', *SIX]
+MEAN, WORST = 'mean of six', 'worst of six'
+UNSEEN_MEAN = 'unseen mean'
+DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
+METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal', 'black': 'Black',
+           'noise': 'Noise', 'real': 'Real', 'textures': 'Textures', 'best': 'Best'}
+UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'   # of monochrome sets
+# Accuracy in %: TESTS and the mean of the six patterns, Cruz et al., ICPR 2020 (poster and slides)
+PUBLISHED = {
+    'mnist': {'baseline': (97.3, 38.0, 24.3, 61.4, 32.9, 19.7, 11.2, 31.3),
+              'attention': (93.4, 28.1, 26.8, 57.3, 40.1, 29.3, 25.1, 34.5),
+              'proposal': (94.9, 92.3, 76.8, 93.1, 93.7, 70.8, 86.2, 85.5)},
+    'fashionmnist': {'baseline': (90.1, 21.3, 24.6, 36.9, 28.5, 29.6, 16.8, 26.3),
+                     'attention': (81.2, 18.2, 20.1, 51.8, 26.0, 31.8, 36.2, 30.7),
+                     'proposal': (70.7, 62.9, 61.5, 66.5, 60.9, 60.8, 45.9, 59.8)}}
+# Validation accuracy in % of the drone study: insulators photographed in a studio, tested outdoors (its slides)
+PUBLISHED_DRONE = {'baseline': 71.9, 'attention': 45.8, 'proposal': 88.7, 'black': 76.3, 'noise': 59.6,
+                   'real': 93.8}
+INTERVAL_NOTE = 'Accuracy in %, mean ± half of the 95 % interval over seeds (Student t).'
+PUBLISHED_NOTE = 'In brackets: published numbers (ICPR 2020), which have no error bars.'
+ATTENTION_NOTE = ('Attention: the published row is not quite comparable; its code scored augmented test images '
+                  'and passed over those whose heatmap is flat.')
+MISSING = '–'
+
+
+class Table(NamedTuple):
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+# From rows to values by seed
+
+def select(rows, dataset, settings=None):
+    """({method: {test: {seed: accuracy}}}, notes): rows of one settings fingerprint for each method.
+
+    settings: {method: fingerprint}; a method that is not in it takes the fingerprint of its last row, and a note
+    says so when there are others.
+    """
+    found, notes = {}, []
+    rows = myrows.find(rows, dataset=dataset)
+    for method in dict.fromkeys(r['method'] for r in rows):
+        mine = myrows.find(rows, method=method)
+        known = list(dict.fromkeys(r['settings'] for r in reversed(mine)))
+        chosen = (settings or {}).get(method, known[0])
+        if len(known) > 1 and method not in (settings or {}):
+            notes.append(f'{name_of(method)}: rows of settings {chosen}; those of {", ".join(known[1:])} left out.')
+        tests = found[method] = {}
+        for r in myrows.find(mine, settings=chosen):
+            tests.setdefault(r['test'], {})[r['seed']] = r['accuracy']
+        _summarise(tests)
+    return found, notes
+
+
+def _summarise(tests):
+    """Adds the mean and the worst of the six patterns and the unseen means of the seeds that have them all."""
+    groups = {'': [f'unseen-{f}' for f in myunseen.FAMILIES],
+              '-nohalo': [f'unseen-{f}-nohalo' for f in myunseen.FAMILIES]}
+    derived = {MEAN: (SIX, _mean), WORST: (SIX, min)} | {
+        UNSEEN_MEAN + k: (names, _mean) for k, names in groups.items()}
+    for name, (parts, reduce) in derived.items():
+        seeds = set.intersection(*(set(tests.get(t, {})) for t in parts))
+        if seeds:
+            tests[name] = {s: reduce([tests[t][s] for t in parts]) for s in sorted(seeds)}
+
+
+def _mean(values):
+    return math.fsum(values)/len(values)
+
+
+def cell(by_seed, published=None, digits=1):
+    """'99.1 ± 0.2 (97.3)' from {seed: share}; a plain number with one seed."""
+    text = MISSING
+    if by_seed:
+        mean, half = myrows.interval(by_seed.values())
+        text = f'{100*mean:.{digits}f}' + ('' if math.isnan(half) else f' ± {100*half:.{digits}f}')
+    return text if published is None else f'{text} ({published:.1f})'
+
+
+def seeds_of(tests, names):
+    """How many seeds stand behind the cells of a line: '5', or '3 to 5'."""
+    counts = sorted({len(tests[t]) for t in names if t in tests}) or [0]
+    return str(counts[0]) if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'
+
+
+def name_of(method, dataset=None):
+    if method == 'real' and dataset and dataset not in PUBLISHED_FOLDERS:
+        return UPPER_BOUND
+    return METHODS.get(method, method)
+
+
+PUBLISHED_FOLDERS = 'signs', 'prates'   # sets with photographs of real backgrounds
+
+
+def in_order(methods):
+    """The paper's order; ablations and unknown ones behind, as they come."""
+    known = list(METHODS)
+    return sorted(methods, key=lambda m: known.index(m) if m in known else len(known))
+
+
+# Tables
+
+def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
+    """The paper's table: methods x (original, six patterns, their mean), ours beside the published numbers.
+
+    worst: a column with the worst of the six patterns (the mean over seeds of each seed's worst).
+    """
+    found, notes = select(rows, dataset, settings)
+    known = PUBLISHED.get(dataset, {}) if published else {}
+    names, lines = [*TESTS, MEAN], []
+    for method in in_order(m for m in {**found, **known} if m in METHODS):
+        tests, numbers = found.get(method, {}), known.get(method, [None]*len(names))
+        line = [cell(tests.get(t), p) for t, p in zip(names, numbers)] + [cell(tests.get(WORST))]*worst
+        if tests.keys() & set(names) or method in known:
+            lines.append([name_of(method, dataset), *line, seeds_of(tests, names)])
+    notes = [INTERVAL_NOTE, *([PUBLISHED_NOTE] if known else []),
+             *([ATTENTION_NOTE] if 'attention' in known else []), *notes]
+    title = f'{DATASETS.get(dataset, dataset)}: accuracy by background'
+    return Table(title, ['method', *names, *([WORST]*worst), 'seeds'], lines, notes)
+
+
+def case_study_table(rows, dataset, settings=None):
+    """A folder of photographs: methods x its tests, beside the published drone study (another data set)."""
+    found, notes = select(rows, dataset, settings)
+    names = list(dict.fromkeys(t for tests in found.values() for t in tests if t.startswith('test')))
+    lines = [[name_of(m), *(cell(found.get(m, {}).get(t)) for t in names),
+              f'{PUBLISHED_DRONE[m]:.1f}' if m in PUBLISHED_DRONE else MISSING, seeds_of(found.get(m, {}), names)]
+             for m in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in METHODS)]
+    notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, other photographs of other '
+             'things; only the order of the methods is to be compared.', *notes]
+    return Table(f'{DATASETS.get(dataset, dataset)}: trained in the studio, tested in the field',
+                 ['method', *(t.removeprefix('test-') for t in names), 'paper: drone study', 'seeds'], lines, notes)
+
+
+def unseen_table(rows, dataset, settings=None, halo=True):
+    """Methods x unseen families, their mean, and (with halo) the attack; a dagger where training saw the family."""
+    found, notes = select(rows, dataset, settings)
+    ending = '' if halo else '-nohalo'
+    names = [f'unseen-{f}{ending}' for f in myunseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*halo
+    lines, marked = [], False
+    for method in in_order(m for m in found if found[m].keys() & set(names)):
+        line = [cell(found[method].get(t)) for t in names]
+        for i, family in enumerate(myunseen.FAMILIES):
+            if family in myunseen.SEEN.get(method, ()) and line[i] != MISSING:
+                line[i], marked = line[i] + ' †', True
+        lines.append([name_of(method, dataset), *line, seeds_of(found[method], names)])
+    notes = [INTERVAL_NOTE, *(['†: the row was trained on this family or on the like of it.'] if marked else []),
+             *(['Attack: a generator trained against each network, the strongest of four.'] if halo else []), *notes]
+    titles = [*myunseen.FAMILIES, 'mean', *(['attack']*halo)]
+    return Table(f'{DATASETS.get(dataset, dataset)}: backgrounds never trained on, '
+                 + ('2-pixel halo' if halo else 'no halo'), ['method', *titles, 'seeds'], lines, notes)
+
+
+def ablation_table(rows, dataset, settings=None):
+    """Best and the rows best-*: one thing changed in each, and what that costs (paired over seeds)."""
+    found, notes = select(rows, dataset, settings)
+    names = [t for t in ('original', MEAN, WORST, UNSEEN_MEAN, 'attack') if any(t in tests for tests in found.values())]
+    lines = []
+    for method in [m for m in found if m == 'best'] + [m for m in found if m.startswith('best-')]:
+        change = ''
+        if method != 'best' and 'best' in found:
+            change = difference(found[method].get(MEAN, {}), found['best'].get(MEAN, {}))
+        lines.append([method.replace('best-', 'Best without ', 1) if method != 'best' else 'Best',
+                      *(cell(found[method].get(t), digits=2) for t in names), change,
+                      seeds_of(found[method], names)])
+    notes = [INTERVAL_NOTE, 'Change: of the mean of six against Best, with the p of a paired t-test.', *notes]
+    return Table(f'{DATASETS.get(dataset, dataset)}: what matters in Best', ['method', *names, 'change', 'seeds'],
+                 lines, notes)
+
+
+def masks_table(rows, dataset=None):
+    """Mask scores: IoU, Dice, area and true area of each method and data set."""
+    rows = [r for r in rows if dataset in (None, r['dataset'])]
+    lines, notes = [], []
+    for name, method in dict.fromkeys((r['dataset'], r['method']) for r in rows):
+        mine = myrows.find(rows, dataset=name, method=method)
+        known = list(dict.fromkeys(r['settings'] for r in reversed(mine)))
+        if len(known) > 1:
+            notes.append(f'{name}, {method}: rows of settings {known[0]}; those of {", ".join(known[1:])} left out.')
+        mine = myrows.find(mine, settings=known[0])
+        cells = []
+        for field in ('iou', 'dice', 'area', 'true_area'):
+            mean, half = myrows.interval(r[field] for r in mine)
+            cells.append(f'{mean:.3f}' + ('' if math.isnan(half) else f' ± {half:.3f}'))
+        lines.append([DATASETS.get(name, name), method, *cells, str(mine[0]['n']), str(len(mine))])
+    notes = ['Mean over test images; ± half of the 95 % interval over seeds; areas are shares of the image.', *notes]
+    return Table('Masks against the truth', ['data set', 'masks', 'IoU', 'Dice', 'area', 'true area', 'images',
+                                             'seeds'], lines, notes)
+
+
+def difference(a, b):
+    """'+0.52 ± 0.21 (p = 0.003)' points, a - b paired over seeds; a, b: {seed: share}."""
+    mean, half, p = myrows.paired(a, b)
+    if math.isnan(mean):
+        return MISSING
+    if math.isnan(half):
+        return f'{100*mean:+.2f}'
+    return f'{100*mean:+.2f} ± {100*half:.2f} (p {f"= {p:.3f}" if p >= 0.001 else "< 0.001"})'
+
+
+def comparison(rows, dataset, a, b, test=MEAN, settings=None):
+    """One line: how much method a is better than b on a test, and whether that is more than chance."""
+    found, _ = select(rows, dataset, settings)
+    x, y = (found.get(m, {}).get(test, {}) for m in (a, b))
+    n, title = len(set(x) & set(y)), f'{DATASETS.get(dataset, dataset)}, {test}: {name_of(a)} against {name_of(b)}'
+    if not n:
+        return f'{title}: no common seeds'
+    text = f'{title}: {difference(x, y)} points, {n} seed{"s"*(n > 1)}'
+    if n == 1:
+        return text + ', so no test'
+    return text + (', significant' if myrows.paired(x, y)[2] < 1 - myrows.CONFIDENCE else ', not significant')
+
+
+# Output
+
+def to_rich(table):
+    import rich.table
+    from rich.markup import escape
+    out = rich.table.Table(title=escape(table.title), caption=escape('\n'.join(table.notes)),
+                           caption_justify='left', title_justify='left')
+    for i, column in enumerate(table.columns):
+        out.add_column(escape(column), justify='right' if i else 'left', no_wrap=bool(i))
+    for row in table.rows:
+        out.add_row(*map(escape, row))
+    return out
+
+
+def show(table, file=None):
+    """Prints a table; as wide as it needs to be where no terminal sets the width."""
+    from rich.console import Console
+    out = file or sys.stdout
+    Console(file=out, width=None if out.isatty() else 250).print(to_rich(table))
+
+
+def to_markdown(table):
+    def line(cells):
+        return '| ' + ' | '.join(re.sub(r'\s+', ' ', c).replace('|', r'\|') for c in cells) + ' |'
+    rule = '|---' + '|---:'*(len(table.columns) - 1) + '|'
+    notes = ''.join(f'\n{n}  ' for n in table.notes)
+    return '\n'.join([f'**{table.title}**', '', line(table.columns), rule, *map(line, table.rows), notes, ''])
+
+
+LATEX = {'\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{',
+         '}': r'\}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '±': r'$\pm$', '–': '--',
+         '†': r'$^\dagger$', '<': '$<$', '>': '$>$'}
+
+
+def to_latex(table):
+    """A table environment that needs no package."""
+    def escaped(text):
+        return ''.join(LATEX.get(c, c) for c in re.sub(r'\s+', ' ', text))
+
+    def line(cells):
+        return '    ' + ' & '.join(map(escaped, cells)) + r' \\'
+    notes = [r'  \par\smallskip ' + escaped(n) for n in table.notes]
+    return '\n'.join([r'\begin{table}', r'  \centering', f'  \\caption{{{escaped(table.title)}}}',
+                      f'  \\begin{{tabular}}{{l{"r"*(len(table.columns) - 1)}}}', r'    \hline',
+                      line(table.columns), r'    \hline', *map(line, table.rows), r'    \hline',
+                      r'  \end{tabular}', *notes, r'\end{table}', ''])

@@ -1,0 +1,183 @@
+"""Backgrounds: the composition, the paper's patterns as hand-checked facts, the sources that training draws from."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mybackgrounds
+from mybackgrounds import PATTERNS, border_colour, compose, dilate, dilate_between, mixed
+from mycommon import Key, UserError
+
+WHITE_AT_32 = {'stripes': 207, 'board': 512, 'border': 240, 'circles': 128, 'clock': 218, 'random': 256}
+
+
+def images(n=8, side=16, channels=1, seed=0):
+    return tf.constant(np.random.RandomState(seed).uniform(size=(n, side, side, channels)), tf.float32)
+
+
+def test_a_mask_of_ones_keeps_the_image_and_a_mask_of_zeros_the_background():
+    x, b = images(seed=1), images(seed=2)
+    assert np.array_equal(compose(x, tf.ones((8, 16, 16, 1)), b), x)
+    assert np.array_equal(compose(x, tf.zeros((8, 16, 16, 1)), b), b)
+
+
+def test_half_a_mask_mixes_all_channels_alike():
+    z = compose(tf.ones((1, 2, 2, 3)), tf.fill((1, 2, 2, 1), 0.25), tf.zeros((1, 2, 2, 3)))
+    assert np.allclose(z, 0.25)
+
+
+# The paper's patterns
+
+@pytest.mark.parametrize('name', PATTERNS)
+def test_patterns_have_the_published_number_of_white_pixels(name):
+    pattern = PATTERNS[name](32)
+    assert pattern.shape == (32, 32) and set(np.unique(pattern)) == {0, 1}
+    assert pattern.sum() == WHITE_AT_32[name]
+
+
+@pytest.mark.parametrize('side', (16, 24, 28, 32, 64, 128))
+def test_patterns_exist_at_every_side(side):
+    for name, pattern in PATTERNS.items():
+        p = pattern(side)
+        assert p.shape == (side, side) and 0 < p.mean() < 1, name
+
+
+def test_stripes_are_diagonals_two_thick_with_period_ten():
+    p = PATTERNS['stripes'](32)
+    assert np.array_equal(p[:-10], p[10:]) and np.array_equal(p[:, :-10], p[:, 10:])
+    assert np.array_equal(p[:-1, :-1], p[1:, 1:])
+    assert p[0, 31] == 1 and p[1, 31] == 1 and p[2, 31] == 0   # the first begins at the top right corner
+
+
+def test_board_has_squares_of_six_and_starts_inside_the_first():
+    p = PATTERNS['board'](32)
+    assert np.array_equal(p[:-12], p[12:]) and np.array_equal(p[:, :-12], p[:, 12:])
+    assert np.array_equal(p, p.T) and np.array_equal(p[:-6], 1 - p[6:])
+    assert list(p[0, :12]) == [0]*4 + [1]*6 + [0]*2
+
+
+def test_border_is_two_pixels_wide_and_symmetric():
+    p = PATTERNS['border'](32)
+    assert p[:2].all() and p[-2:].all() and p[:, :2].all() and p[:, -2:].all() and not p[2:-2, 2:-2].any()
+
+
+def test_circles_are_four_equal_outlines_around_their_centres():
+    p = PATTERNS['circles'](32)
+    first = p[2:15, 2:15]
+    for row, column in ((8, 8), (8, 24), (24, 8), (24, 24)):
+        part = p[row - 6:row + 7, column - 6:column + 7]
+        assert np.array_equal(part, first) and p[row, column] == 0
+        assert p[row - 6, column] and p[row + 6, column] and p[row, column - 6] and p[row, column + 6]
+    assert np.array_equal(first, first.T) and np.array_equal(first, first[::-1]) and first.sum()*4 == p.sum()
+
+
+def test_clock_has_a_round_dial_and_ticks_at_the_quarters():
+    p = PATTERNS['clock'](32)
+    assert np.array_equal(p, p.T)
+    assert p[16, 1] and p[1, 16] and p[16, 31] and p[31, 16]       # the dial, radius 15 around (16, 16)
+    assert p[:7, 15:18].all() and p[15:18, :7].all()               # ticks of 3 x 7 at the top and the left
+    assert p[26:, 15:18].all() and p[15:18, 26:].all()             # 3 x 6 at the bottom and the right
+    assert not p[9:23, 9:23].any()
+
+
+def test_salt_and_pepper_is_one_fixed_draw_at_its_rate():
+    p = PATTERNS['random'](32)
+    assert np.array_equal(p, PATTERNS['random'](32))
+    for rate in mybackgrounds.NOISE_RATES:
+        assert mybackgrounds.salt_and_pepper(32, rate).sum() == round(rate*1024)
+    assert len(mybackgrounds.NOISE_RATES) == len(set(mybackgrounds.NOISE_RATES)) == 20
+
+
+# Masks
+
+def test_dilation_is_scikit_images_disk():
+    from skimage import morphology
+    m = (np.random.RandomState(0).uniform(size=(4, 20, 20, 1)) < 0.05).astype(np.float32)
+    for radius in (0, 1, 2, 3):
+        ours = dilate(tf.constant(m), radius).numpy()
+        for mine, mask in zip(ours, m):
+            assert np.array_equal(mine[..., 0], morphology.dilation(mask[..., 0], morphology.disk(radius)))
+
+
+def test_each_mask_is_dilated_by_a_radius_of_its_own():
+    m = np.zeros((64, 15, 15, 1), np.float32)
+    m[:, 7, 7] = 1
+    areas = dilate_between(tf.constant(m), 0, 2, Key.of(0)).numpy().sum((1, 2, 3))
+    assert set(areas) == {1, 5, 13}   # disks of radius 0, 1 and 2
+
+
+def test_border_colour_ignores_the_object_and_what_stands_on_the_bottom():
+    x = np.full((2, 32, 32, 3), 0.25, np.float32)
+    x[1] = [0.1, 0.2, 0.3]
+    x[:, 10:, 8:24] = 1
+    c = border_colour(tf.constant(x)).numpy()
+    assert c.shape == (2, 1, 1, 3) and np.allclose(c[0], 0.25) and np.allclose(c[1], [0.1, 0.2, 0.3])
+
+
+# Sources
+
+PHOTOGRAPHS = np.random.RandomState(0).randint(0, 256, (3, 40, 40, 3), np.uint8)
+SOURCES = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
+           'photographs': mybackgrounds.photographs(PHOTOGRAPHS), 'patterns': mybackgrounds.patterns_source(16),
+           'shapes': mybackgrounds.validation_shapes}
+CHANNELS = {'photographs': (3,), 'patterns': (1,)}
+
+
+@pytest.mark.parametrize('name, channels', [(n, c) for n in SOURCES for c in CHANNELS.get(n, (1, 3))])
+def test_sources_keep_shape_and_range_and_follow_their_key(name, channels):
+    x, source = images(12, channels=channels), tf.function(SOURCES[name])
+    b = source(x, Key.of(0, 5)).numpy()
+    assert b.shape == x.shape and b.dtype == np.float32
+    assert np.isfinite(b).all() and b.min() >= 0 and b.max() <= 1
+    assert np.array_equal(b, source(x, Key.of(0, 5)))                        # the same key, the same picture
+    if name != 'black':
+        assert len(np.unique(b.reshape(12, -1), axis=0)) > 3                 # images differ among themselves
+        for other in (Key.of(1, 5), Key.of(0, 6), Key.of(0, 5).fold(1)):     # and from those of other keys
+            assert not np.array_equal(b, source(x, other))
+
+
+def test_black_is_black():
+    assert not mybackgrounds.black(images(), Key.of(0)).numpy().any()
+
+
+@pytest.mark.parametrize('parts', (2, 4))
+def test_replicas_draw_the_slices_of_the_numbers_that_one_device_draws(parts):
+    x = images(8)
+    for source in (mybackgrounds.noise, mybackgrounds.textures, mybackgrounds.validation_shapes):
+        whole = source(x, Key.of(3, 1)).numpy()
+        n = 8//parts
+        slices = [source(x[i*n:(i + 1)*n], Key.of(3, 1, i, parts)) for i in range(parts)]
+        assert np.allclose(np.concatenate(slices), whole, atol=1e-5)
+
+
+def test_textures_are_sparse_and_dense_coarse_and_fine_colour_and_grey():
+    b = mybackgrounds.textures(images(200, channels=3), Key.of(0)).numpy()
+    white = b.mean((1, 2, 3))
+    assert white.min() < 0.2 and white.max() > 0.8
+    edges = abs(np.diff(b, axis=1)).mean((1, 2, 3))
+    assert edges.max() > 10*edges.min()
+    grey = (abs(b - b[..., :1]) < 1e-6).all((1, 2, 3)).mean()
+    assert 0.3 < grey < 0.7
+
+
+def test_standardised_logits_depend_on_neither_their_scale_nor_their_mean():
+    logits, key = images(4, seed=3), Key.of(1)
+    plain = mybackgrounds.standardise(logits, key)
+    assert np.allclose(plain, mybackgrounds.standardise(100*logits - 7, key), atol=1e-3)
+
+
+def test_photographs_are_crops_of_one_picture_each():
+    flat = np.stack([np.full((40, 40, 3), v, np.uint8) for v in (10, 100, 200)])
+    b = mybackgrounds.photographs(flat)(images(64, channels=3), Key.of(0)).numpy()*255
+    assert set(np.round(b.max((1, 2, 3)))) == {10, 100, 200} and np.allclose(b.max((1, 2, 3)), b.min((1, 2, 3)))
+
+
+def test_photographs_smaller_than_the_image_are_refused():
+    with pytest.raises(UserError, match='--backgrounds'):
+        mybackgrounds.photographs(PHOTOGRAPHS)(images(side=64, channels=3), Key.of(0))
+
+
+@pytest.mark.parametrize('n', (1, 5, 6, 7))
+def test_mixed_sources_take_turns_whatever_the_batch_size(n):
+    sources = [lambda x, key, v=v: tf.fill(tf.shape(x), v) for v in (0.1, 0.2, 0.3)]
+    b = mixed(sources)(images(n), Key.of(0)).numpy()
+    assert np.allclose(b[:, 0, 0, 0], [(0.1, 0.2, 0.3)[i % 3] for i in range(n)])
