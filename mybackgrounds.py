@@ -111,20 +111,21 @@ def noise(x, key):
     return key.uniform(tf.shape(x)[0], x.shape[1:])
 
 
-def standardise(logits, key, sharpness=1.):
-    """Logits -> backgrounds in [0, 1] whose share of white is random: sparse, dense and plain ones all occur.
+def threshold(field, key):
+    """Fields (n, h, w, c) -> backgrounds in [0, 1] with a random share of white: sparse, dense, plain ones all occur.
 
-    The logits of each image are brought to mean 0 and deviation 1 and shifted by a normal threshold.
+    From each field its mean and a normal multiple of its deviation are taken, then comes the sigmoid: the field
+    keeps its contrast, from soft to hard, to itself.
     """
-    mean, variance = tf.nn.moments(logits, (1, 2), keepdims=True)
-    threshold = key.normal(tf.shape(logits)[0], (1, 1, logits.shape[-1]))
-    return tf.sigmoid(sharpness*((logits - mean)*tf.math.rsqrt(variance + 1e-6) - threshold))
+    mean, variance = tf.nn.moments(field, (1, 2), keepdims=True)
+    shift = key.normal(tf.shape(field)[0], (1, 1, field.shape[-1]))
+    return tf.sigmoid(field - mean - shift*tf.sqrt(variance + 1e-6))
 
 
 def textures(x, key, max_stretch=4.):
     """Smooth random noise seen at a random scale, stretch, angle and contrast, each image its own.
 
-    White noise is magnified by a random affine map (and wraps around); with several channels they share the map and,
+    Uniform noise is magnified by a random affine map (and wraps around); with several channels they share the map and,
     in half of the images, the noise (grey), so that neither shape nor hue is tied to a class.
     """
     n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
@@ -139,13 +140,14 @@ def textures(x, key, max_stretch=4.):
     x0, y0 = side*u[:, 3] - (a + b)*centre, side*u[:, 4] - (c + d)*centre
     zero = tf.zeros_like(a)
     field = tf.raw_ops.ImageProjectiveTransformV3(
-        images=key.fold(2).normal(n, (side, side, channels)), transforms=tf.stack([a, b, x0, c, d, y0, zero, zero], 1),
+        images=key.fold(2).uniform(n, (side, side, channels)), transforms=tf.stack([a, b, x0, c, d, y0, zero, zero], 1),
         output_shape=[side, side], fill_value=0., interpolation='BILINEAR', fill_mode='WRAP')
     if channels > 1:
         grey = (u[:, 5] < 0.5)[:, None, None, None]
         field = tf.where(grey, tf.repeat(field[..., :1], channels, -1), field)
+    deviation = tf.math.reduce_std(field, (1, 2), keepdims=True) + 1e-3
     sharp = tf.where(key.fold(3).uniform(n, (1, 1, 1)) < 0.6, 50., 1.5)   # thresholded or squashed
-    return standardise(field, key.fold(4), sharp)
+    return threshold(sharp/deviation*field, key.fold(4))
 
 
 def photographs(images):

@@ -211,8 +211,8 @@ def attention(shape, classes, tau=0.7, base=None, **network):
     x = layers.Dense(2048, name='fusion0')(x)
     x = layers.Dense(256, name='fusion1')(x)
     logits = layers.Dense(classes, dtype='float32', name='fusion_logits')(x)
-    model = keras.Model(base.inputs, logits, name='attention')
-    model.crop = keras.Model(base.inputs, crop)   # for pictures of what the local branch sees
+    model = keras.Model(base.inputs[0], logits, name='attention')
+    model.crop = keras.Model(base.inputs[0], crop)   # for pictures of what the local branch sees
     return model
 
 

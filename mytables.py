@@ -1,4 +1,4 @@
-"""Tables out of rows alone: ours with error bars, the published numbers beside them; as text, Markdown, LaTeX."""
+"""Tables out of rows alone, ours beside the published numbers, as text, Markdown and LaTeX."""
 from mycommon import UserError  # noqa: F401  (first: it quietens TensorFlow)
 
 import math
@@ -26,13 +26,13 @@ PUBLISHED = {
     'fashionmnist': {'baseline': (90.1, 21.3, 24.6, 36.9, 28.5, 29.6, 16.8, 26.3),
                      'attention': (81.2, 18.2, 20.1, 51.8, 26.0, 31.8, 36.2, 30.7),
                      'proposal': (70.7, 62.9, 61.5, 66.5, 60.9, 60.8, 45.9, 59.8)}}
-# Validation accuracy in % of the drone study: insulators photographed in a studio, tested outdoors (its slides)
+# Validation accuracy in % of the drone study: insulators from a studio, tested outdoors (its slides)
 PUBLISHED_DRONE = {'baseline': 71.9, 'attention': 45.8, 'proposal': 88.7, 'black': 76.3, 'noise': 59.6,
                    'real': 93.8}
 INTERVAL_NOTE = 'Accuracy in %, mean ± half of the 95 % interval over seeds (Student t).'
 PUBLISHED_NOTE = 'In brackets: published numbers (ICPR 2020), which have no error bars.'
-ATTENTION_NOTE = ('Attention: the published row is not quite comparable; its code scored augmented test images '
-                  'and passed over those whose heatmap is flat.')
+ATTENTION_NOTE = ('Attention: the published row is not quite comparable; its code scored augmented test '
+                  'images and passed over those whose heatmap is flat.')
 MISSING = '–'
 
 
@@ -48,26 +48,32 @@ class Table(NamedTuple):
 def select(rows, dataset, settings=None):
     """({method: {test: {seed: accuracy}}}, notes): rows of one settings fingerprint for each method.
 
-    settings: {method: fingerprint}; a method that is not in it takes the fingerprint of its last row, and a note
-    says so when there are others.
+    settings: {method: fingerprint}; a method that is not in it takes the fingerprint of its last row, and a
+    note says so when there are others.
     """
     found, notes = {}, []
     rows = myrows.find(rows, dataset=dataset)
     for method in dict.fromkeys(r['method'] for r in rows):
-        mine = myrows.find(rows, method=method)
-        known = list(dict.fromkeys(r['settings'] for r in reversed(mine)))
-        chosen = (settings or {}).get(method, known[0])
-        if len(known) > 1 and method not in (settings or {}):
-            notes.append(f'{name_of(method)}: rows of settings {chosen}; those of {", ".join(known[1:])} left out.')
+        mine, more = one_settings(myrows.find(rows, method=method), (settings or {}).get(method))
+        notes += more
         tests = found[method] = {}
-        for r in myrows.find(mine, settings=chosen):
+        for r in mine:
             tests.setdefault(r['test'], {})[r['seed']] = r['accuracy']
         _summarise(tests)
     return found, notes
 
 
+def one_settings(rows, chosen=None):
+    """(the rows of one fingerprint, notes) out of the rows of one method; None chooses the last row's."""
+    known = list(dict.fromkeys(r['settings'] for r in reversed(rows)))
+    others, kept = [k for k in known if k != known[0]], chosen or known[0]
+    notes = [f'{name_of(rows[0]["method"])}: rows of settings {kept}, not of {", ".join(others)}.'] \
+        if others and chosen is None else []
+    return myrows.find(rows, settings=kept), notes
+
+
 def _summarise(tests):
-    """Adds the mean and the worst of the six patterns and the unseen means of the seeds that have them all."""
+    """Adds mean and worst of the six patterns and the unseen means, for the seeds that have them all."""
     groups = {'': [f'unseen-{f}' for f in myunseen.FAMILIES],
               '-nohalo': [f'unseen-{f}-nohalo' for f in myunseen.FAMILIES]}
     derived = {MEAN: (SIX, _mean), WORST: (SIX, min)} | {
@@ -97,13 +103,13 @@ def seeds_of(tests, names):
     return str(counts[0]) if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'
 
 
-def name_of(method, dataset=None):
-    if method == 'real' and dataset and dataset not in PUBLISHED_FOLDERS:
-        return UPPER_BOUND
-    return METHODS.get(method, method)
+def name_of(method, patterns=False):
+    """The method's name in a table. patterns: are its `real` backgrounds the test patterns?"""
+    return UPPER_BOUND if patterns and method == 'real' else METHODS.get(method, method)
 
 
-PUBLISHED_FOLDERS = 'signs', 'prates'   # sets with photographs of real backgrounds
+def title_of(dataset):
+    return DATASETS.get(dataset, dataset)
 
 
 def in_order(methods):
@@ -126,10 +132,10 @@ def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
         tests, numbers = found.get(method, {}), known.get(method, [None]*len(names))
         line = [cell(tests.get(t), p) for t, p in zip(names, numbers)] + [cell(tests.get(WORST))]*worst
         if tests.keys() & set(names) or method in known:
-            lines.append([name_of(method, dataset), *line, seeds_of(tests, names)])
+            lines.append([name_of(method, True), *line, seeds_of(tests, names)])
     notes = [INTERVAL_NOTE, *([PUBLISHED_NOTE] if known else []),
              *([ATTENTION_NOTE] if 'attention' in known else []), *notes]
-    title = f'{DATASETS.get(dataset, dataset)}: accuracy by background'
+    title = f'{title_of(dataset)}: accuracy by background'
     return Table(title, ['method', *names, *([WORST]*worst), 'seeds'], lines, notes)
 
 
@@ -137,17 +143,20 @@ def case_study_table(rows, dataset, settings=None):
     """A folder of photographs: methods x its tests, beside the published drone study (another data set)."""
     found, notes = select(rows, dataset, settings)
     names = list(dict.fromkeys(t for tests in found.values() for t in tests if t.startswith('test')))
-    lines = [[name_of(m), *(cell(found.get(m, {}).get(t)) for t in names),
-              f'{PUBLISHED_DRONE[m]:.1f}' if m in PUBLISHED_DRONE else MISSING, seeds_of(found.get(m, {}), names)]
-             for m in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in METHODS)]
-    notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, other photographs of other '
-             'things; only the order of the methods is to be compared.', *notes]
-    return Table(f'{DATASETS.get(dataset, dataset)}: trained in the studio, tested in the field',
-                 ['method', *(t.removeprefix('test-') for t in names), 'paper: drone study', 'seeds'], lines, notes)
+    lines = []
+    for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in METHODS):
+        tests = found.get(method, {})
+        paper = f'{PUBLISHED_DRONE[method]:.1f}' if method in PUBLISHED_DRONE else MISSING
+        lines.append([name_of(method), *(cell(tests.get(t)) for t in names), paper, seeds_of(tests, names)])
+    notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, which are other '
+             'photographs; only the order of the methods is to be compared.', *notes]
+    return Table(f'{title_of(dataset)}: trained in the studio, tested in the field',
+                 ['method', *(t.removeprefix('test-') for t in names), 'paper: drone study', 'seeds'],
+                 lines, notes)
 
 
 def unseen_table(rows, dataset, settings=None, halo=True):
-    """Methods x unseen families, their mean, and (with halo) the attack; a dagger where training saw the family."""
+    """Methods x unseen families, their mean, and with halo the attack; a dagger where training saw one."""
     found, notes = select(rows, dataset, settings)
     ending = '' if halo else '-nohalo'
     names = [f'unseen-{f}{ending}' for f in myunseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*halo
@@ -157,18 +166,19 @@ def unseen_table(rows, dataset, settings=None, halo=True):
         for i, family in enumerate(myunseen.FAMILIES):
             if family in myunseen.SEEN.get(method, ()) and line[i] != MISSING:
                 line[i], marked = line[i] + ' †', True
-        lines.append([name_of(method, dataset), *line, seeds_of(found[method], names)])
-    notes = [INTERVAL_NOTE, *(['†: the row was trained on this family or on the like of it.'] if marked else []),
-             *(['Attack: a generator trained against each network, the strongest of four.'] if halo else []), *notes]
+        lines.append([name_of(method, True), *line, seeds_of(found[method], names)])
+    notes = [INTERVAL_NOTE, *['†: the row was trained on this family or the like of it.']*marked,
+             *['Attack: a generator trained against each network, the strongest of four.']*halo, *notes]
     titles = [*myunseen.FAMILIES, 'mean', *(['attack']*halo)]
-    return Table(f'{DATASETS.get(dataset, dataset)}: backgrounds never trained on, '
+    return Table(f'{title_of(dataset)}: backgrounds never trained on, '
                  + ('2-pixel halo' if halo else 'no halo'), ['method', *titles, 'seeds'], lines, notes)
 
 
 def ablation_table(rows, dataset, settings=None):
     """Best and the rows best-*: one thing changed in each, and what that costs (paired over seeds)."""
     found, notes = select(rows, dataset, settings)
-    names = [t for t in ('original', MEAN, WORST, UNSEEN_MEAN, 'attack') if any(t in tests for tests in found.values())]
+    names = [t for t in ('original', MEAN, WORST, UNSEEN_MEAN, 'attack')
+             if any(t in tests for m, tests in found.items() if m.startswith('best'))]
     lines = []
     for method in [m for m in found if m == 'best'] + [m for m in found if m.startswith('best-')]:
         change = ''
@@ -177,8 +187,8 @@ def ablation_table(rows, dataset, settings=None):
         lines.append([method.replace('best-', 'Best without ', 1) if method != 'best' else 'Best',
                       *(cell(found[method].get(t), digits=2) for t in names), change,
                       seeds_of(found[method], names)])
-    notes = [INTERVAL_NOTE, 'Change: of the mean of six against Best, with the p of a paired t-test.', *notes]
-    return Table(f'{DATASETS.get(dataset, dataset)}: what matters in Best', ['method', *names, 'change', 'seeds'],
+    notes = [INTERVAL_NOTE, 'Change: of the mean of six against Best, paired over seeds (t-test).', *notes]
+    return Table(f'{title_of(dataset)}: what matters in Best', ['method', *names, 'change', 'seeds'],
                  lines, notes)
 
 
@@ -187,19 +197,17 @@ def masks_table(rows, dataset=None):
     rows = [r for r in rows if dataset in (None, r['dataset'])]
     lines, notes = [], []
     for name, method in dict.fromkeys((r['dataset'], r['method']) for r in rows):
-        mine = myrows.find(rows, dataset=name, method=method)
-        known = list(dict.fromkeys(r['settings'] for r in reversed(mine)))
-        if len(known) > 1:
-            notes.append(f'{name}, {method}: rows of settings {known[0]}; those of {", ".join(known[1:])} left out.')
-        mine = myrows.find(mine, settings=known[0])
+        mine, more = one_settings(myrows.find(rows, dataset=name, method=method))
+        notes += [f'{title_of(name)}, {note}' for note in more]
         cells = []
         for field in ('iou', 'dice', 'area', 'true_area'):
             mean, half = myrows.interval(r[field] for r in mine)
             cells.append(f'{mean:.3f}' + ('' if math.isnan(half) else f' ± {half:.3f}'))
-        lines.append([DATASETS.get(name, name), method, *cells, str(mine[0]['n']), str(len(mine))])
-    notes = ['Mean over test images; ± half of the 95 % interval over seeds; areas are shares of the image.', *notes]
-    return Table('Masks against the truth', ['data set', 'masks', 'IoU', 'Dice', 'area', 'true area', 'images',
-                                             'seeds'], lines, notes)
+        lines.append([title_of(name), method, *cells, str(mine[0]['n']), str(len(mine))])
+    notes = ['Mean over test images ± half of the 95 % interval over seeds; areas are shares of the image.',
+             *notes]
+    columns = ['data set', 'masks', 'IoU', 'Dice', 'area', 'true area', 'images', 'seeds']
+    return Table('Masks against the truth', columns, lines, notes)
 
 
 def difference(a, b):
@@ -216,13 +224,15 @@ def comparison(rows, dataset, a, b, test=MEAN, settings=None):
     """One line: how much method a is better than b on a test, and whether that is more than chance."""
     found, _ = select(rows, dataset, settings)
     x, y = (found.get(m, {}).get(test, {}) for m in (a, b))
-    n, title = len(set(x) & set(y)), f'{DATASETS.get(dataset, dataset)}, {test}: {name_of(a)} against {name_of(b)}'
+    n = len(set(x) & set(y))
+    title = f'{title_of(dataset)}, {test}: {name_of(a)} against {name_of(b)}'
     if not n:
         return f'{title}: no common seeds'
     text = f'{title}: {difference(x, y)} points, {n} seed{"s"*(n > 1)}'
     if n == 1:
         return text + ', so no test'
-    return text + (', significant' if myrows.paired(x, y)[2] < 1 - myrows.CONFIDENCE else ', not significant')
+    significant = myrows.paired(x, y)[2] < 1 - myrows.CONFIDENCE
+    return text + (', significant' if significant else ', not significant')
 
 
 # Output
@@ -251,7 +261,8 @@ def to_markdown(table):
         return '| ' + ' | '.join(re.sub(r'\s+', ' ', c).replace('|', r'\|') for c in cells) + ' |'
     rule = '|---' + '|---:'*(len(table.columns) - 1) + '|'
     notes = ''.join(f'\n{n}  ' for n in table.notes)
-    return '\n'.join([f'**{table.title}**', '', line(table.columns), rule, *map(line, table.rows), notes, ''])
+    lines = [line(table.columns), rule, *map(line, table.rows)]
+    return '\n'.join([f'**{table.title}**', '', *lines, notes, ''])
 
 
 LATEX = {'\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{',

@@ -184,7 +184,6 @@ def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=No
     The last line of the history holds the validation figures of the final weights.
     """
     strategy = tf.distribute.get_strategy()
-    parts = strategy.num_replicas_in_sync
     history, first, seconds, seen = [], 0, 0., {}
     found = read_checkpoint(args.output, state, settings) if args.resume else None
     if found:

@@ -10,19 +10,15 @@ import sys
 import time
 from typing import NamedTuple
 
-from mycommon import UserError, guard, whole_file  # first: it quietens TensorFlow
+from mycommon import UserError, guard  # first: it quietens TensorFlow
 
 import keras
-import tensorflow as tf
-
 import myargs
 import evaluate
 import evaluate_seg
 import mydatasets
-import myfigures
+import myreport
 import myrows
-import mytables
-import mytrain
 import myweights
 import train1
 import train2
@@ -130,6 +126,7 @@ class Plan(NamedTuple):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option.replace('_', '-'), str(getattr(self.args, option))]
         argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
+        argv += ['--imsave'] if name == 'proposal' and self.seed == 0 else []   # for the figure over the epochs
         if self.args.quick:
             argv += ['--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
         return argv
@@ -244,21 +241,32 @@ def record_masks(plan):
 
 
 def run(args):
-    if args.tables_only:
-        return report(args)
     began = time.monotonic()
-    units = []
-    for dataset in args.dataset:
-        monochrome = mydatasets.load(dataset, args.data_dir, int(args.size) if args.size else None).monochrome
-        units += [(Plan(args, dataset, seed, monochrome), m) for seed in range(args.seeds) for m in args.methods]
+    size = int(args.size) if args.size else None
+    plans = [Plan(args, d, 0, mydatasets.load(d, args.data_dir, size).monochrome) for d in args.dataset]
+    units = [(plan._replace(seed=seed), method) for plan in plans for seed in range(args.seeds)
+             for method in args.methods]
     part, parts = args.shard
     try:
-        for plan, method in units[part::parts]:
+        for plan, method in [] if args.tables_only else units[part::parts]:
             record(plan, method)
             record_masks(plan)
-            tf.keras.backend.clear_session()
     except Stopped as e:
-        print(f'stopped by a phase; run the same command again to continue', file=sys.stderr)
+        print('stopped by a phase; the same command continues', file=sys.stderr)
         return e.args[0]
-    log(args, {'command': 'python reproduce.py ' + ' '.join(sys.argv[1:]), 'seconds': round(time.monotonic() - began)})
-    return report(args)
+    if not args.tables_only:
+        log(args, {'command': 'python reproduce.py ' + ' '.join(args.words),
+                   'seconds': round(time.monotonic() - began)})
+    rows = myreport.tables(args.out, args.dataset)
+    myreport.figures(args.out, plans, rows)
+    print(f'rows: {args.out}/accuracy.csv, tables: {args.out}/tables.md, figures: {args.out}/figures')
+
+
+def main(argv=None):
+    args = parse(argv)
+    args.words = sys.argv[1:] if argv is None else argv
+    return guard(run, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

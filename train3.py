@@ -41,9 +41,9 @@ def arguments():
     g = p.add_argument_group('adversary')
     g.add_argument('--tiles', type=myargs.whole(1), default=2, help='the background is TILES x TILES squares')
     g.add_argument('--lr-back', type=myargs.positive, default=1e-3, help="Adam's rate of the generator")
-    g.add_argument('--adversary', choices=('standardised', 'plain'), default='standardised', help='plain: sigmoid of '
-                   "the generator's logits (the paper); standardised: of logits brought to mean 0, deviation 1 and "
-                   'shifted by a random threshold')
+    g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold', help='plain: sigmoid of the '
+                   "generator's logits (the paper); threshold: after taking from each image's logits their mean and "
+                   'a random multiple of their deviation')
     g.add_argument('--pool', type=myargs.whole(0), default=4096, metavar='N',
                    help='adversarial backgrounds remembered; 0: none, all are fresh')
     g.add_argument('--fresh', type=myargs.whole(1), default=4, metavar='K', help='every K-th adversarial background '
@@ -105,7 +105,7 @@ def adversary(shape, args):
 
     def draw(n, key):
         logits = net(key.normal(n, net.input_shape[1:]), training=True)
-        return tf.sigmoid(logits) if plain else mybackgrounds.standardise(logits, key.fold(1))
+        return tf.sigmoid(logits) if plain else mybackgrounds.threshold(logits, key.fold(1))
     return net, draw
 
 
@@ -220,7 +220,7 @@ def alive(means, step):
     """A generator without gradient has stopped moving: its sigmoids are saturated or f ignores them."""
     if means.get('gradient_back') == 0:
         raise BrokenRun(f'the background generator has stopped moving before step {step}; lower --lr-back, or use '
-                        '--adversary standardised')
+                        '--adversary threshold')
 
 
 def run(args):

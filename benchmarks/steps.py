@@ -57,7 +57,7 @@ def matrix_rate(side=2048):
     return rate(lambda: product().numpy(), 2*side**3)
 
 
-def steps(side, batch, precision, channels=1):
+def steps(side, batch, precision, channels=1, only=None):
     """{name: (function of (batch, key), True when it trains)} with networks of their own."""
     keras.config.set_dtype_policy(precision if precision == 'float32' else f'mixed_{precision}')
     shape = (side, side, channels)
@@ -67,15 +67,19 @@ def steps(side, batch, precision, channels=1):
         args = script.parse(['toy', *argv, '--batchsize', str(batch)])
         args.lr, args.schedule, args.precision = args.lr or 1e-3, 'constant', precision
         return args
-    found = {}
+    def whole(prepare, step):
+        return lambda batch, key: step(prepare(batch, key), key)
+    found, plain = {}, mytrain.augmented(augment)
     f = mymodels.classifier(shape, 10)
     args = arguments(train1)
-    found['phase 1'] = mytrain.supervised_step(f, mytrain.adam(args, f.trainable_variables), augment)
+    found['phase 1'] = whole(plain, mytrain.supervised_step(f, mytrain.adam(args, f.trainable_variables)))
     args = arguments(train2, 'f')
     frozen, unet = mymodels.classifier(shape, 10), mymodels.unet(shape)
     frozen.trainable = False
-    found['phase 2'] = train2.make_step(unet, frozen, mytrain.adam(args, unet.trainable_variables), augment,
-                                        train2.filler('border', shape), args, tf.constant(0.2))
+    found['phase 2'] = whole(plain, train2.make_step(unet, frozen, mytrain.adam(args, unet.trainable_variables),
+                                                     train2.filler('border', shape), args, tf.constant(0.2)))
+    if only:
+        return {k: v for k, v in found.items() if k in only}
     forms = {'phase 3, textures': ('textures',), 'phase 3, adversary': ('adv',),
              'phase 3, adversary and textures': ('adv', 'textures'),
              "phase 3, the paper's plain form": ('adv', '--pool', '0', '--adversary', 'plain')}
@@ -88,20 +92,37 @@ def steps(side, batch, precision, channels=1):
             extra = {'adversary': (net, draw), 'optimizer_back': mytrain.adam(args, net.trainable_variables)}
             if args.pool:
                 extra['pool'] = tf.Variable(tf.zeros((args.pool, *shape), tf.uint8), trainable=False)
-        found[name] = train3.make_step(f, mytrain.adam(args, f.trainable_variables), augment, None,
-                                       train3.sources(args, None), args, **extra)
+        sources = train3.sources(args, None)
+        found[name] = whole(train3.make_prepare(augment, sources, args), train3.make_step(
+            f, mytrain.adam(args, f.trainable_variables), None, sources, args, **extra))
     attention = mymodels.attention(shape, 10)
-    found['attention'] = mytrain.supervised_step(attention, mytrain.adam(arguments(train1),
-                                                                         attention.trainable_variables), augment)
-    x = lambda b: to_float(b['x'])  # noqa: E731
-    found |= {
-        'evaluation': lambda b, key: {'y': f(x(b))}, 'masks': lambda b, key: {'m': unet(x(b))},
-        'augmentation': lambda b, key: {'x': augment(x(b), to_float(b['m']), key)[0]},
-        'Otsu': lambda b, key: {'m': mymodels.otsu(to_float(b['m']))},
-        'textures': lambda b, key: {'b': mybackgrounds.textures(x(b), key)},
-        'composition': lambda b, key: {'z': mybackgrounds.compose(x(b), to_float(b['m']), x(b))},
-        'halo': lambda b, key: {'m': mybackgrounds.dilate_between(to_float(b['m']), 0, 2, key)}}
-    return found
+    found['attention'] = whole(plain, mytrain.supervised_step(
+        attention, mytrain.adam(arguments(train1), attention.trainable_variables)))
+
+    def evaluation(batch, key):
+        return {'y': f(to_float(batch['x']))}
+
+    def masks(batch, key):
+        return {'m': unet(to_float(batch['x']))}
+
+    def augmentation(batch, key):
+        x, m = augment(to_float(batch['x']), to_float(batch['m']), key)
+        return {'x': x, 'm': m}
+
+    def otsu(batch, key):
+        return {'m': mymodels.otsu(to_float(batch['m']))}
+
+    def textures(batch, key):
+        return {'b': mybackgrounds.textures(to_float(batch['x']), key)}
+
+    def composition(batch, key):
+        x = to_float(batch['x'])
+        return {'z': mybackgrounds.compose(x, to_float(batch['m']), x)}
+
+    def halo(batch, key):
+        return {'m': mybackgrounds.dilate_between(to_float(batch['m']), 0, 2, key)}
+    return found | {'evaluation': evaluation, 'masks': masks, 'augmentation': augmentation, 'Otsu': otsu,
+                    'textures': textures, 'composition': composition, 'halo': halo}
 
 
 def measure(side, batch, precision, repeats, only=None):

@@ -146,7 +146,7 @@ def test_replicas_draw_the_slices_of_the_numbers_that_one_device_draws(parts):
         whole = source(x, Key.of(3, 1)).numpy()
         n = 8//parts
         slices = [source(x[i*n:(i + 1)*n], Key.of(3, 1, i, parts)) for i in range(parts)]
-        assert np.allclose(np.concatenate(slices), whole, atol=1e-5)
+        assert np.allclose(np.concatenate(slices), whole, atol=1e-3)   # edges are 50 times as steep
 
 
 def test_textures_are_sparse_and_dense_coarse_and_fine_colour_and_grey():
@@ -155,8 +155,9 @@ def test_textures_are_sparse_and_dense_coarse_and_fine_colour_and_grey():
     assert white.min() < 0.2 and white.max() > 0.8
     edges = abs(np.diff(b, axis=1)).mean((1, 2, 3))
     assert edges.max() > 10*edges.min()
-    grey = (abs(b - b[..., :1]) < 1e-6).all((1, 2, 3)).mean()
-    assert 0.3 < grey < 0.7
+    differences = np.diff(b, axis=-1)   # channels of one noise differ by their thresholds alone: in one direction
+    shared = ((differences >= -1e-4).all((1, 2)) | (differences <= 1e-4).all((1, 2))).all(1).mean()
+    assert 0.3 < shared < 0.7
 
 
 def test_standardised_logits_depend_on_neither_their_scale_nor_their_mean():

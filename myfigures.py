@@ -1,0 +1,238 @@
+"""Figures as PNG files. Every function takes a path and what is to be seen; none trains or evaluates."""
+from mycommon import UserError, whole_file  # first: it quietens TensorFlow
+
+
+import numpy as np
+import tensorflow as tf
+
+import myrows
+import mytables
+
+GAP = 2                  # pixels between the pictures of a grid
+SMALL = 64               # pictures of a smaller side are enlarged by a whole factor
+COLOURS = {'baseline': 'tab:red', 'attention': 'tab:orange', 'proposal': 'tab:blue', 'best': 'tab:green',
+           'textures': 'tab:purple', 'black': 'black', 'noise': 'tab:gray', 'real': 'tab:brown'}
+LOSSES = 'ce', 'excess', 'tv', 'bright'          # of a history; everything else in it is a share
+NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
+DPI = 150
+
+
+def save_grid(path, rows):
+    """Pictures as one PNG, quickly. rows: arrays (k, h, w, 1 or 3) in [0, 1], all of one h and w."""
+    rows = [np.asarray(r, np.float32) for r in rows]
+    channels, (h, w) = max(r.shape[-1] for r in rows), rows[0].shape[1:3]
+    times = max(1, SMALL//h)
+    k = max(len(r) for r in rows)
+    canvas = np.ones((len(rows), times*h + GAP, k, times*w + GAP, channels), np.float32)
+    for i, row in enumerate(rows):
+        big = row.repeat(times, 1).repeat(times, 2)
+        canvas[i, GAP:, :len(row), GAP:] = big.transpose(1, 0, 2, 3)
+    picture = canvas.reshape(canvas.shape[0]*canvas.shape[1], -1, channels).clip(0, 1)
+    with whole_file(path) as temporary, open(temporary, 'wb') as f:
+        f.write(tf.io.encode_png(np.round(picture*255).astype(np.uint8)).numpy())
+
+
+# Drawn with matplotlib, without its global state
+
+def _figure(width, height, **options):
+    from matplotlib.figure import Figure   # late: half a second that trainers need not wait
+    return Figure((width, height), layout='constrained', **options)
+
+
+def _save(figure, path):
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format='png', dpi=DPI)
+
+
+def _picture(axes, image, **options):
+    """One image (h, w, c) in [0, 1] in a frame without ticks."""
+    image = np.asarray(image)
+    image = image[..., 0] if image.shape[-1] == 1 else image
+    drawn = axes.imshow(image, **{'cmap': 'gray', 'vmin': 0, 'vmax': 1, **options})
+    axes.set(xticks=[], yticks=[])
+    return drawn
+
+
+def _pictures(rows, names, scale=1.1):
+    """(figure, axes) of labelled rows of pictures. rows: list of arrays (k, h, w, c) in [0, 1]."""
+    k = max(len(r) for r in rows)
+    longest = max(len(line) for n in names for line in n.split('\n'))
+    figure = _figure(scale*k + 0.3 + 0.09*longest, scale*len(rows) + 0.1)
+    axes = figure.subplots(len(rows), k, squeeze=False)
+    for line, row, name in zip(axes, rows, names):
+        line[0].set_ylabel(name, rotation=0, ha='right', va='center', fontsize=11)
+        for one, image in zip(line, row):
+            _picture(one, image)
+        for one in line[len(row):]:
+            one.set_axis_off()
+    return figure, axes
+
+
+def teaser(path, data, accuracies, row=0):
+    """One test image on every background of data.tests, the accuracies of the methods under each picture.
+
+    accuracies: {method: {test: share}}, for example of `baseline` and `proposal`.
+    """
+    images = []
+    for test in data.tests.values():
+        batch = next(iter(test.batches(row + 1)))
+        images.append(batch['x'][row].numpy())
+    figure, axes = _pictures([np.stack(images)], [''], 1.35)
+    figure.set_size_inches(1.35*len(images) + 1.3, 1.6 + 0.24*len(accuracies))
+    for i, (one, test) in enumerate(zip(axes[0], data.tests)):
+        one.set_title(test.removeprefix('test-'), fontsize=11)
+        for j, (method, found) in enumerate(accuracies.items()):
+            colour, y = COLOURS.get(method, 'black'), -0.16 - 0.19*j
+            value = f'{100*found[test]:.1f} %' if test in found else mytables.MISSING
+            style = {'transform': one.transAxes, 'va': 'center', 'color': colour, 'fontsize': 11}
+            one.text(0.5, y, value, ha='center', **style)
+            if i == 0:
+                one.text(-0.1, y, mytables.name_of(method), ha='right', **style)
+    _save(figure, path)
+
+
+def masks(path, images, activations, binarised, composed):
+    """Rows image, mask, binarised mask, composition; arrays (k, h, w, c) in [0, 1]."""
+    rows = [images, activations, binarised, composed]
+    _save(_pictures(rows, ['image', 'mask', 'binarised', 'composed'])[0], path)
+
+
+def backgrounds(path, by_epoch):
+    """A row of generated backgrounds for each epoch. by_epoch: {t: (k, h, w, c) in [0, 1]}."""
+    _save(_pictures(list(by_epoch.values()), [f't = {t}' for t in by_epoch])[0], path)
+
+
+def method_diagram(path):
+    """z -> f_b -> b and x -> f_m -> m, their composition, the classifier and the loss."""
+    from matplotlib.patches import FancyBboxPatch
+    figure = _figure(9, 3.4)
+    axes = figure.subplots()
+    axes.set(xlim=(0, 18), ylim=(0, 6.8))
+    axes.set_axis_off()
+    style = {'ha': 'center', 'va': 'center', 'fontsize': 12}
+
+    def box(x, y, text, colour, wide=2.3, high=1.25):
+        axes.text(x, y, text, **style, zorder=3)
+        axes.add_patch(FancyBboxPatch((x - wide/2, y - high/2), wide, high, boxstyle='round,pad=0.08',
+                                      fc=colour, ec='black', zorder=2))
+
+    def arrow(start, end, text='', dy=0.35, bend=''):
+        way = {'connectionstyle': bend} if bend else {}
+        axes.annotate('', end, start, arrowprops={'arrowstyle': '-|>', 'color': 'black', 'lw': 1.3, **way})
+        if text:
+            axes.text((start[0] + end[0])/2, (start[1] + end[1])/2 + dy, text, **style)
+    axes.text(0.7, 5.1, 'noise\n$z$', **style)
+    axes.text(0.7, 1.9, 'image\n$x$', **style)
+    box(4, 5.1, 'backgrounds\n$f_b$', '#f6c7c0')
+    box(4, 1.9, 'masks\n$f_m$', '#cfe3f7')
+    box(9, 3.5, '$z = m\\,x + (1-m)\\,b$', '#eeeeee', 4.1)
+    box(13.4, 3.5, 'classifier\n$f$', '#cfe3f7', 2.1)
+    box(16.6, 3.5, '$L(f, y)$', '#eeeeee', 1.9)
+    arrow((1.4, 5.1), (2.75, 5.1))
+    arrow((1.4, 1.9), (2.75, 1.9))
+    arrow((5.25, 5.1), (8.1, 4.25), '$b$')
+    arrow((5.25, 1.9), (8.1, 2.75), '$m$', -0.42)
+    arrow((0.7, 1.15), (9.6, 2.75), bend='angle,angleA=0,angleB=90,rad=8')
+    axes.text(5, 0.75, '$x$', **style)
+    arrow((11.15, 3.5), (12.25, 3.5))
+    arrow((14.55, 3.5), (15.55, 3.5))
+    axes.text(4, 6.3, '$\\max_{f_b}\\ L$', **style, color='#b03020')
+    axes.text(13.4, 4.75, '$\\min_{f}\\ L$', **style, color='#1f4e9c')
+    axes.text(4, 0.75 - 0.55, '$\\min_{f_m}\\ L$ (before, with $f$ frozen)', **style, color='#1f4e9c')
+    _save(figure, path)
+
+
+def curves(path, histories):
+    """Training curves: a line of panels for each phase, losses left and shares right.
+
+    histories: {name: [{'epoch': 1, 'ce': ..., 'accuracy': ..., 'val_accuracy': ..., 'seconds': ...}, ...]};
+    figures that are missing in some epochs are drawn at the others.
+    """
+    figure = _figure(9.5, 2.6*len(histories))
+    axes = figure.subplots(len(histories), 2, squeeze=False)
+    for (left, right), (name, history) in zip(axes, histories.items()):
+        for key in dict.fromkeys(k for line in history for k in line if k not in NOT_DRAWN):
+            points = [(line['epoch'], line[key]) for line in history if key in line]
+            one = left if key in LOSSES else right
+            one.plot(*zip(*points), label=key, marker='.' if len(points) < 30 else '')
+        left.set(title=name, xlabel='epoch', ylabel='loss')
+        right.set(title=name, xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
+        for one in (left, right):
+            one.grid(alpha=0.3)
+            if one.lines:
+                one.legend(fontsize=8, loc='best')
+    _save(figure, path)
+
+
+def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), settings=None):
+    """Accuracy over the rate of salt and pepper, a line for each method with a band of its 95 % interval.
+
+    rows: of myrows.read. Errors: UserError when there is nothing to draw.
+    """
+    found, _ = mytables.select(rows, dataset, settings)
+    figure = _figure(6.4, 4)
+    axes = figure.subplots()
+    for method in (m for m in methods if m in found):
+        tests = [t for t in found[method] if t.startswith('noise-')]
+        by_rate = {float(t.removeprefix('noise-')): found[method][t].values() for t in tests}
+        rates = sorted(by_rate)
+        mean, half = np.array([myrows.interval(by_rate[r]) for r in rates]).reshape(-1, 2).T*100
+        line, = axes.plot(rates, mean, marker='.', color=COLOURS.get(method),
+                          label=mytables.name_of(method))
+        half = np.nan_to_num(half)
+        axes.fill_between(rates, mean - half, mean + half, color=line.get_color(), alpha=0.2, lw=0)
+    if not any(len(line.get_xdata()) for line in axes.lines):
+        raise UserError(f'no rows noise-<rate> of {dataset} to draw; evaluate {dataset}_noises first')
+    axes.set_xscale('symlog', linthresh=0.01, linscale=0.3)
+    ticks = 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
+    axes.set_xticks(ticks, [f'{t:g}' for t in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel='share of white pixels in the background', ylabel='accuracy (%)', ylim=(0, 102),
+             xlim=(0, 1.05), title=f'{mytables.title_of(dataset)}: salt-and-pepper backgrounds')
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+# Sensitivity
+
+def occlusion(model, x, y, patch=None, stride=None):
+    """How much the probability of class y falls when a grey square covers a pixel. (n, h, w) in [-1, 1].
+
+    Mean over all squares that cover the pixel (Zeiler and Fergus 2014). x: (n, h, w, c) in [0, 1], y: (n,).
+    patch, stride: pixels; None: an eighth and a sixteenth of the side.
+    """
+    h, w = x.shape[1:3]
+    patch = patch or max(2, h//8)
+    stride = stride or max(1, h//16)
+    corners = [(r, c) for r in range(0, h - patch + 1, stride) for c in range(0, w - patch + 1, stride)]
+    covers = np.zeros((len(corners), h, w, 1), np.float32)
+    for cover, (r, c) in zip(covers, corners):
+        cover[r:r + patch, c:c + patch] = 1
+    covers, times = tf.constant(covers), np.maximum(covers.sum(0)[..., 0], 1)
+
+    @tf.function(reduce_retracing=True)
+    def drops(image, label):
+        seen = tf.concat([image[None], image*(1 - covers) + 0.5*covers], 0)
+        p = tf.gather(tf.nn.softmax(tf.cast(model(seen, training=False), tf.float32)), label, axis=1)
+        return tf.tensordot(p[0] - p[1:], covers[..., 0], 1)
+    found = [drops(tf.constant(a, tf.float32), tf.constant(b, tf.int32)) for a, b in zip(np.asarray(x), y)]
+    return np.stack([f.numpy() for f in found])/times
+
+
+def sensitivity(path, images, heatmaps):
+    """Where models look: images, and under them heatmaps on one scale. heatmaps: {method: (k, h, w)}."""
+    names = ['image', *(mytables.name_of(m) for m in heatmaps)]
+    blank = [np.zeros((len(h), *np.shape(h)[1:], 1)) for h in heatmaps.values()]
+    figure, axes = _pictures([images, *blank], names)
+    high = max(float(np.max(h)) for h in heatmaps.values()) or 1.
+    for line, heat in zip(axes[1:], heatmaps.values()):
+        for one, h, image in zip(line, heat, images):
+            one.clear()
+            _picture(one, np.asarray(image).mean(-1, keepdims=True), alpha=0.35)
+            drawn = _picture(one, np.asarray(h)[..., None], cmap='inferno', vmin=0, vmax=high, alpha=0.8)
+    for line, name in zip(axes[1:], names[1:]):
+        line[0].set_ylabel(name, rotation=0, ha='right', va='center', fontsize=11)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8)
+    bar.set_label('fall of the true class’s probability\nwhere covered with grey', fontsize=9)
+    _save(figure, path)

@@ -1,0 +1,116 @@
+"""What a reproduction shows: tables out of the recorded rows, and figures out of rows, weights and histories."""
+from mycommon import UserError, whole_file  # first: it quietens TensorFlow
+
+import json
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import myargs
+import mybackgrounds
+import mydatasets
+import myfigures
+import mymodels
+import myrows
+import mytables
+import myweights
+from mydatagen import to_float
+
+EPOCHS_SHOWN = 1, 10, 20, 30, 40       # the paper's t; a shorter run shows as many as it has
+
+
+def tables(out, datasets):
+    """Every table that the rows in `out` fill, printed and written to tables.md and tables.tex."""
+    rows = myrows.read(os.path.join(out, 'accuracy.csv'))
+    masks = myrows.read(os.path.join(out, 'masks.csv'))
+    found, lines = [], []
+    for dataset in (myargs.label(d) for d in datasets):
+        mine = myrows.find(rows, dataset=dataset)
+        tests, methods = {r['test'] for r in mine}, {r['method'] for r in mine}
+        if 'original' in tests:
+            found.append(mytables.accuracy_table(rows, dataset, worst=True))
+        elif mine:
+            found.append(mytables.case_study_table(rows, dataset))
+        for ending in ('', '-nohalo'):
+            if any(t.startswith('unseen-') and t.endswith('-nohalo') == bool(ending) for t in tests):
+                found.append(mytables.unseen_table(rows, dataset, halo=not ending))
+        if any(m.startswith('best-') for m in methods):
+            found.append(mytables.ablation_table(rows, dataset))
+        for a, b in (('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal')):
+            if {a, b} <= methods and 'original' in tests:
+                lines.append(mytables.comparison(rows, dataset, a, b))
+        if myrows.find(masks, dataset=dataset):
+            found.append(mytables.masks_table(masks, dataset))
+    for table in found:
+        mytables.show(table)
+    for line in lines:
+        print(line)
+    text = '\n\n'.join([*(mytables.to_markdown(t) for t in found), *lines])
+    for name, content in (('tables.md', text), ('tables.tex', '\n\n'.join(mytables.to_latex(t) for t in found))):
+        with whole_file(os.path.join(out, name)) as temporary, open(temporary, 'w', encoding='utf-8') as f:
+            f.write(content + '\n')
+    return rows
+
+
+def figures(out, plans, rows):
+    """Draws what can be drawn: from rows always, from weights and histories where they are on this machine."""
+    path = lambda *parts: os.path.join(out, 'figures', '-'.join(parts) + '.png')  # noqa: E731
+    myfigures.method_diagram(path('method'))
+    for plan in plans:
+        name = myargs.label(plan.dataset)
+        found = mytables.select(rows, name)[0]
+        if plan.monochrome and 'original' in found.get('baseline', {}):
+            with_patterns = mydatasets.load(plan.dataset + '_backgrounds', plan.args.data_dir)
+            accuracies = {mytables.name_of(m): {t: np.mean(list(s.values())) for t, s in tests.items()}
+                          for m, tests in found.items() if m in ('baseline', 'proposal', 'best')}
+            myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
+        if any(t.startswith('noise-') for tests in found.values() for t in tests):
+            myfigures.noise_curves(path(name, 'noise'), rows, name)
+        curves = {m: json.load(open(plan.path(m) + '.history.json')) for m in (*found, 'unet')
+                  if '-' not in m and os.path.exists(plan.path(m) + '.history.json')}
+        if curves:
+            myfigures.curves(path(name, 'training'), curves)
+        shown = backgrounds_over_epochs(plan.path('proposal') + '.backgrounds')
+        if shown:
+            myfigures.backgrounds(path(name, 'backgrounds'), shown)
+        try:
+            draw_networks(path, name, plan)
+        except UserError:
+            pass   # the weights are on another machine; the figures drawn there stay
+
+
+def backgrounds_over_epochs(folder):
+    """{epoch: (k, h, w, c)} from the pictures of train3.py --imsave: the first row of each."""
+    try:
+        names = sorted(n for n in os.listdir(folder) if n.endswith('.png'))
+    except OSError:
+        return {}
+    known = {int(n[6:-4]): os.path.join(folder, n) for n in names}
+    if not known:
+        return {}
+    wanted = [t for t in EPOCHS_SHOWN if t in known]
+    return {t: myfigures.read_grid(known[t])[0] for t in wanted}
+
+
+def draw_networks(path, name, plan, count=6):
+    """Masks of phase 2 and where baseline and proposal look. Validation images: tests are only for scores."""
+    keras.config.set_dtype_policy('float32')
+    data = mydatasets.load(plan.dataset, plan.args.data_dir, plan.args.size and int(plan.args.size))
+    x, y = to_float(data.validation.x[:count]), tf.constant(data.validation.y[:count])
+    unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
+    m = unet(x)
+    b = mymodels.otsu(m)
+    from mycommon import Key
+    composed = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
+    myfigures.masks(path(name, 'masks'), x.numpy(), m.numpy(), b.numpy(), composed.numpy())
+    heat = {}
+    for method in ('baseline', 'proposal', 'best'):
+        try:
+            model, _ = myweights.load(plan.path(method), 'classifier', data.shape, data.classes)
+        except UserError:
+            continue
+        heat[method] = myfigures.occlusion(model, composed, y)
+    if heat:
+        myfigures.sensitivity(path(name, 'sensitivity'), composed.numpy(), heat)

@@ -1,0 +1,151 @@
+"""Augmentation and batches: masks follow their images, every pass is a permutation, and any step can be the first."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mycommon import Key, UserError
+from mydatagen import BRIGHTNESS, MAX_ROTATION, MAX_SHIFT, Images, augmenter, batches, in_order, to_float
+
+SIDE = 32
+
+
+def disks(n=16, channels=1):
+    """Disks off the centre, and their masks."""
+    dy, dx = np.mgrid[:SIDE, :SIDE] - np.array([12, 19])[:, None, None]
+    m = np.tile((dy**2 + dx**2 < 36).astype(np.float32)[None, ..., None], (n, 1, 1, 1))
+    return tf.constant(np.repeat(0.5*m, channels, -1)), tf.constant(m)
+
+
+# Augmentation
+
+@pytest.mark.parametrize('channels', (1, 3))
+@pytest.mark.parametrize('fill', ('constant', 'nearest'))
+@pytest.mark.parametrize('flip', (False, True))
+def test_a_mask_warped_by_the_key_of_its_image_stays_registered(flip, fill, channels):
+    x, m = disks(channels=channels)
+    warped, mask = augmenter(flip, fill)(x, m, Key.of(0, 3))
+    brightness = tf.reduce_max(warped, (1, 2, 3), keepdims=True)/0.5
+    assert np.allclose(warped, 0.5*mask*brightness, atol=1e-5)
+    assert abs(mask - m).numpy().max() > 0.5   # and did move
+    alone, none = augmenter(flip, fill)(x, None, Key.of(0, 3))
+    assert none is None and np.allclose(alone, warped, atol=1e-6)
+
+
+def test_each_image_gets_a_map_of_its_own_and_the_same_key_the_same_ones():
+    x, m = disks()
+    augment = tf.function(augmenter(True))
+    first, again, other = (augment(x, m, Key.of(0, step))[0].numpy() for step in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert len(np.unique(first.reshape(len(x), -1), axis=0)) == len(x)
+
+
+def test_objects_move_and_turn_within_the_bounds():
+    n = 300
+    dy, dx = np.mgrid[:65, :65] - 32
+    bar = ((abs(dy) < 2) & (abs(dx) < 20)).astype(np.float32)
+    x = tf.constant(np.tile(bar[None, ..., None], (n, 1, 1, 1)))
+    warped = augmenter()(x, None, Key.of(0))[0].numpy()[..., 0]
+    mass = warped.sum((1, 2))
+    cy, cx = ((warped*d).sum((1, 2))/mass for d in (dy, dx))
+    whole = warped[:, :, [0, -1]].max((1, 2)) == 0   # bars that are cut off lean elsewhere
+    assert 0.7*MAX_SHIFT < abs(cy).max()/65 < MAX_SHIFT*1.3 and cy.min() < -5 < 5 < cy.max()
+    assert 5 < abs(cx[whole]).max() < MAX_SHIFT*1.3*65
+    yy = (warped*(dy - cy[:, None, None])**2).sum((1, 2))
+    xx, xy = ((warped*(dx - cx[:, None, None])*d).sum((1, 2)) for d in (dx - cx[:, None, None], dy - cy[:, None, None]))
+    turns = abs(np.arctan2(2*xy, xx - yy)/2/(2*np.pi))[whole]
+    assert 0.8*MAX_ROTATION < turns.max() < 1.05*MAX_ROTATION
+
+
+def test_half_of_the_images_are_mirrored_only_when_asked():
+    x = tf.constant(np.tile(np.linspace(0, 0.8, SIDE)[:, None], (200, SIDE, 1, 1)), tf.float32)   # brighter to the right
+    for flip, low, high in ((False, 0, 0), (True, 0.4, 0.6)):
+        warped = augmenter(flip, 'nearest')(x, None, Key.of(0))[0].numpy()
+        mirrored = warped[:, :, :SIDE//2].mean((1, 2, 3)) > warped[:, :, SIDE//2:].mean((1, 2, 3))
+        assert low <= mirrored.mean() <= high
+
+
+def test_black_or_the_nearest_pixels_come_in_from_outside():
+    x = tf.ones((50, SIDE, SIDE, 1))*0.5
+    constant, nearest = (augmenter(fill=f)(x, None, Key.of(0))[0].numpy() for f in ('constant', 'nearest'))
+    assert (constant.min((1, 2, 3)) == 0).mean() > 0.9 and nearest.min() >= 0.5*BRIGHTNESS[0] - 1e-6
+
+
+def test_brightness_is_one_factor_an_image_and_never_leaves_the_range():
+    x = tf.fill((200, SIDE, SIDE, 3), 0.5)
+    factor = augmenter(fill='nearest')(x, None, Key.of(0))[0].numpy().reshape(200, -1)/0.5
+    assert np.ptp(factor, 1).max() < 1e-5 and BRIGHTNESS[0] <= factor.min() < 0.85 and 1.15 < factor.max() <= BRIGHTNESS[1]
+    assert augmenter(fill='nearest')(tf.ones_like(x), None, Key.of(0))[0].numpy().max() == 1
+
+
+# Batches
+
+def plain(batch, key):
+    return {**batch, 'u': key.uniform(tf.shape(batch['y'])[0])}
+
+
+def numbered(n=23, masks=False):
+    x = np.arange(n, dtype=np.uint8)[:, None, None, None]*np.ones((1, 2, 2, 1), np.uint8)
+    return Images(x, np.arange(n, dtype=np.int32), x if masks else None)
+
+
+def collect(count, *args, **kwargs):
+    return list(batches(*args, **kwargs).take(count).as_numpy_iterator())
+
+
+def test_every_pass_shows_every_image_at_most_once_in_another_order():
+    found = collect(10, numbered(), plain, 4, 0)   # five batches of four out of 23
+    passes = [np.concatenate([b['y'] for b in found[i:i + 5]]) for i in (0, 5)]
+    assert all(len(set(p)) == 20 for p in passes) and list(passes[0]) != list(passes[1])
+    assert all((b['x'][:, 0, 0, 0] == b['y']).all() for b in found)
+    other = collect(5, numbered(), plain, 4, 1)
+    assert list(np.concatenate([b['y'] for b in other])) != list(passes[0])
+
+
+@pytest.mark.parametrize('first', (0, 1, 4, 5, 7, 12))
+def test_a_run_continued_at_any_step_sees_what_it_would_have_seen(first):
+    whole, rest = collect(14, numbered(), plain, 4, 0), collect(14 - first, numbered(), plain, 4, 0, first)
+    for a, b in zip(whole[first:], rest, strict=True):
+        assert all(np.array_equal(a[k], b[k]) for k in a) and set(a) == {'x', 'y', 'u', 'step', 'part'}
+
+
+@pytest.mark.parametrize('first', (0, 3))
+def test_the_slices_of_the_replicas_make_up_the_batch_of_one_device(first):
+    whole = collect(4, numbered(), plain, 8, 0, first)
+    both = collect(8, numbered(), plain, 8, 0, first, 2)            # one process, two devices: slices in turn
+    one, two = (collect(4, numbered(), plain, 8, 0, first, 2, slice(i, i + 1)) for i in (0, 1))   # two processes
+    for i, batch in enumerate(whole):
+        for pair in (both[2*i:2*i + 2], (one[i], two[i])):
+            assert [int(b['part']) for b in pair] == [0, 1] and {int(b['step']) for b in pair} == {first + i}
+            for k in ('x', 'y', 'u'):
+                assert np.array_equal(np.concatenate([b[k] for b in pair]), batch[k])
+
+
+def test_masks_ride_along():
+    for batch in collect(3, numbered(masks=True), plain, 4, 0):
+        assert np.array_equal(batch['x'], batch['m'])
+
+
+def test_photographs_on_disk_give_the_batches_of_photographs_in_memory():
+    x = np.random.RandomState(0).randint(0, 256, (9, 4, 4, 3), np.uint8)
+    y = np.arange(9, dtype=np.int32)
+    held = Images(x, y)
+    streamed = Images([str(i) for i in range(9)], y, read=lambda path: x[int(path)], shape=(4, 4, 3))
+    for a, b in zip(collect(4, held, plain, 4, 0), collect(4, streamed, plain, 4, 0)):
+        assert all(np.array_equal(a[k], b[k]) for k in a)
+    assert np.array_equal(np.concatenate([b['x'] for b in in_order(streamed, 4)]), x)
+
+
+def test_in_order_shows_every_image_once_and_says_which_it_is():
+    found = list(in_order(numbered(), 5).as_numpy_iterator())
+    assert [len(b['y']) for b in found] == [5]*4 + [3]
+    assert list(np.concatenate([b['i'] for b in found])) == list(np.concatenate([b['y'] for b in found])) == list(range(23))
+
+
+def test_pixels_become_numbers_from_0_to_1():
+    assert list(to_float(np.array([0, 51, 255], np.uint8)).numpy()) == [0, np.float32(0.2), 1]
+
+
+@pytest.mark.parametrize('batchsize, parts, word', [(24, 1, 'use at most 23'), (9, 2, 'replicas')])
+def test_batches_that_cannot_be_made_are_refused(batchsize, parts, word):
+    with pytest.raises(UserError, match=word):
+        batches(numbered(), plain, batchsize, 0, 0, parts)

@@ -1,0 +1,215 @@
+"""The networks, the binarisation of masks, the largest component, and weights on disk."""
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from skimage import filters, measure
+
+import mymodels
+import myweights
+from mycommon import UserError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ABOUT = {'kind': 'classifier', 'dataset': 'toy', 'method': 'baseline', 'shape': [16, 16, 1],
+         'classes': ['a', 'b', 'c'], 'network': {'width': 4, 'dense': 8}, 'seed': 0, 'settings': '12345678'}
+
+
+def uniform(*shape, seed=0):
+    return np.random.RandomState(seed).uniform(size=shape).astype(np.float32)
+
+
+# Networks
+
+@pytest.mark.parametrize('side, channels', [(16, 1), (32, 1), (32, 3), (64, 3)])
+def test_every_network_keeps_the_shapes_of_the_design(side, channels):
+    shape, x = (side, side, channels), uniform(2, side, side, channels)
+    assert mymodels.classifier(shape, 5, width=2, dense=4)(x).shape == (2, 5)
+    m = mymodels.unet(shape, width=2)(x).numpy()
+    assert m.shape == (2, side, side, 1) and 0 <= m.min() <= m.max() <= 1
+    net = mymodels.generator(shape, tiles=2, width=2)
+    assert net(uniform(2, *net.input_shape[1:])).shape == (2, *shape)
+    assert mymodels.attention(shape, 5, base=mymodels.classifier(shape, 5, width=2, dense=4))(x).shape == (2, 5)
+
+
+def test_the_small_classifier_halves_until_four_by_four_is_left():
+    for side, blocks in ((16, 2), (32, 3), (64, 4)):
+        model = mymodels.classifier((side, side, 1), 10, width=2)
+        assert sum('pool' in layer.name for layer in model.layers) == blocks
+        assert model.get_layer('flatten').input.shape[1:3] == (4, 4)
+
+
+def test_masks_start_near_one():
+    m = mymodels.unet((32, 32, 1))(uniform(4, 32, 32, 1)).numpy()
+    assert 0.75 < m.mean() < 0.95
+
+
+@pytest.mark.parametrize('tiles', (1, 2, 4))
+def test_tiles_are_made_by_one_network_from_noise_of_their_own(tiles):
+    net = mymodels.generator((32, 32, 1), tiles, width=4)
+    n = net.input_shape[1]//tiles**2
+    same = net(np.tile(uniform(1, n), (1, tiles**2))).numpy()[0, ..., 0]
+    side = 32//tiles
+    squares = [same[r:r + side, c:c + side] for r in range(0, 32, side) for c in range(0, 32, side)]
+    assert all(np.allclose(s, squares[0], atol=1e-6) for s in squares)
+    z = uniform(1, net.input_shape[1])
+    changed = z.copy()
+    changed[0, -1] += 1
+    where = np.argwhere(net(z).numpy() != net(changed).numpy())
+    assert len(where) and (where[:, 1:3] >= 32 - side).all()   # only the last tile follows the last number
+    parameters = mymodels.generator((32, 32, 1), 1, width=4).count_params()
+    assert tiles != 2 or net.count_params() != parameters      # a tile of 16 needs one doubling less
+
+
+@pytest.mark.parametrize('tiles', (0, 3, 5, 32))
+def test_tiles_that_do_not_divide_the_side_are_refused(tiles):
+    with pytest.raises(UserError, match='--tiles'):
+        mymodels.generator((32, 32, 1), tiles)
+
+
+def test_a_side_that_the_mask_generator_cannot_halve_is_refused_with_one_that_it_can():
+    with pytest.raises(UserError, match='--size 40'):
+        mymodels.unet((44, 44, 1))
+
+
+def test_a_backbone_takes_images_from_0_to_1_with_its_preprocessing_inside():
+    model = mymodels.classifier((32, 32, 3), 4, 'VGG19', 'none', dense=[8, 8])
+    layer = next(x for x in model.get_layer('VGG19').layers if isinstance(x, mymodels.BGRMeanSubtraction))
+    white = layer(tf.ones((1, 2, 2, 3))).numpy()[0, 0, 0]
+    assert np.allclose(white, 255 - np.array(mymodels.BGR_MEAN)) and model(uniform(1, 32, 32, 3)).shape == (1, 4)
+
+
+def test_an_unknown_backbone_is_refused():
+    with pytest.raises(UserError, match='VGG91'):
+        mymodels.classifier((64, 64, 3), 4, 'VGG91', 'none')
+
+
+# Attention
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('density', (0.1, 0.4, 0.6, 1.))
+def test_the_largest_component_is_scikit_images(seed, density):
+    active = uniform(6, 8, 8, 1, seed=seed) < density
+    ours = mymodels.largest_component(tf.constant(active)).numpy()[..., 0]
+    for found, a in zip(ours, active[..., 0]):
+        labels = measure.label(a, connectivity=2)
+        sizes = np.bincount(labels.ravel())[1:]
+        truth = labels == 1 + sizes.argmax() if len(sizes) else np.zeros_like(a)
+        assert np.array_equal(found, truth)
+
+
+def test_the_largest_component_may_wind():
+    spiral = np.zeros((7, 7), bool)
+    for row, columns in enumerate(('1111111', '0000001', '1111101', '1000101', '1011101', '1000001', '1111111')):
+        spiral[row] = [c == '1' for c in columns]
+    active = spiral[None, ..., None]
+    assert np.array_equal(mymodels.largest_component(tf.constant(active)).numpy(), active)
+
+
+def test_the_crop_is_the_box_of_the_strongest_features():
+    x = np.zeros((1, 16, 16, 1), np.float32)
+    x[0, 4:8, 8:16] = 1
+    features = np.zeros((1, 4, 4, 2), np.float32)
+    features[0, 1, 2:4, 1] = -5   # strong, whatever its sign: rows 4 to 8, columns 8 to 16 of the image
+    crop = mymodels.CropLargest()
+    assert crop((tf.constant(x), tf.constant(features))).numpy().min() == 1
+    flat = crop((tf.constant(uniform(1, 16, 16, 1)), tf.ones((1, 4, 4, 2)))).numpy()
+    assert np.allclose(flat, uniform(1, 16, 16, 1), atol=1e-5)   # nothing stands out: the whole image
+
+
+# Binarisation
+
+@pytest.mark.parametrize('seed', range(3))
+def test_otsu_in_the_graph_is_scikit_images(seed):
+    m = uniform(20, 16, 16, 1, seed=seed)**(1 + seed)*uniform(20, 1, 1, 1, seed=9)
+    m[0], m[1], m[2] = 0, 1, 0.3                  # constant masks
+    m[3] = np.round(m[3])                         # two values
+    m[4] = np.where(m[4] < 0.4, 0.1, 0.9)
+    ours = tf.function(mymodels.otsu)(tf.constant(m)).numpy()
+    assert ours.shape == m.shape and set(np.unique(ours)) <= {0, 1}
+    for found, mask in zip(ours, m):
+        assert np.array_equal(found, mask > filters.threshold_otsu(mask, 256))
+
+
+def test_half_cuts_at_one_half_and_soft_changes_nothing():
+    m = uniform(3, 8, 8, 1)
+    assert np.array_equal(mymodels.half(tf.constant(m)), m > 0.5) and np.array_equal(mymodels.soft(m), m)
+
+
+@pytest.mark.parametrize('area', (0.1, 0.2, 0.5))
+def test_quantile_keeps_that_share_of_the_brightest_pixels(area):
+    m = uniform(5, 16, 16, 1)
+    found = mymodels.binarizer('quantile', area)(tf.constant(m)).numpy()
+    assert np.allclose(found.mean((1, 2, 3)), area, atol=2/256)
+    for b, mask in zip(found, m):
+        assert mask[b == 1].min() > mask[b == 0].max()
+
+
+# Weights on disk
+
+@pytest.fixture
+def saved(tmp_path):
+    keras.utils.set_random_seed(1)
+    model = mymodels.classifier((16, 16, 1), 3, width=4, dense=8)
+    myweights.save(model, tmp_path/'w', **ABOUT)
+    return model, str(tmp_path/'w')
+
+
+def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
+    keras.utils.set_random_seed(2)
+    x, models = uniform(3, 16, 16, 1), {}
+    for kind in myweights.BUILDERS:
+        about = {**ABOUT, 'kind': kind, 'network': {'width': 4} if kind == 'unet' else {'width': 4, 'dense': 8}}
+        models[kind] = myweights.BUILDERS[kind](about)
+        myweights.save(models[kind], tmp_path/kind, **about)
+    np.save(tmp_path/'x.npy', x)
+    code = ('import sys, numpy as np, myweights\nx = np.load("x.npy")\nfor kind in sys.argv[1:]:\n'
+            '    np.save(kind, myweights.load(kind)[0](x).numpy())')
+    subprocess.run([sys.executable, '-c', code, *models], cwd=tmp_path, check=True,
+                   env={**os.environ, 'PYTHONPATH': ROOT})
+    for kind, model in models.items():
+        assert np.array_equal(np.load(tmp_path/f'{kind}.npy'), model(x).numpy()), kind
+
+
+def test_the_sidecar_says_what_the_weights_are(saved):
+    about = json.load(open(saved[1] + '.json'))
+    assert about | ABOUT == about and {'tensorflow', 'keras', 'numpy', 'python'} <= set(about['versions'])
+    assert len(about['sha256']) == 64 and about['date']
+    assert sorted(os.listdir(os.path.dirname(saved[1]))) == ['w.json', 'w.weights.h5']   # nothing temporary
+
+
+def test_weights_load_by_any_of_their_names(saved):
+    for name in ('', '.weights.h5', '.json'):
+        assert myweights.load(saved[1] + name)[1]['kind'] == 'classifier'
+
+
+@pytest.mark.parametrize('asked, word', [
+    ({'kind': 'unet'}, 'needed is unet'), ({'kind': ('unet', 'attention')}, 'unet or attention'),
+    ({'shape': (32, 32, 1)}, r'\(16, 16, 1\)'), ({'shape': (16, 16, 3)}, '--size'),
+    ({'classes': list('ab')}, '3 classes'), ({'classes': list('abd')}, 'other classes'),
+    ({'classes': list('acb')}, 'other classes')])
+def test_weights_that_do_not_fit_what_is_asked_are_refused(saved, asked, word):
+    with pytest.raises(UserError, match=word) as e:
+        myweights.load(saved[1], **asked)
+    assert '\n' not in str(e.value)
+
+
+def test_weights_that_are_not_the_ones_of_the_sidecar_are_refused(saved, tmp_path):
+    other = mymodels.classifier((16, 16, 1), 3, width=4, dense=8)
+    myweights.save(other, tmp_path/'v', **ABOUT)
+    os.replace(tmp_path/'v.weights.h5', saved[1] + '.weights.h5')
+    with pytest.raises(UserError, match='is not the file'):
+        myweights.load(saved[1])
+
+
+def test_weights_of_a_wider_network_are_refused(saved):
+    about = json.load(open(saved[1] + '.json'))
+    del about['sha256']
+    about['network'] = {'width': 8, 'dense': 8}
+    json.dump(about, open(saved[1] + '.json', 'w'))
+    with pytest.raises(UserError, match='w.weights.h5'):
+        myweights.load(saved[1])
