@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from skimage import draw, morphology
 
+CONTRAST = 1., 20.       # of random thresholds: the slope of the sigmoid
 TEXTURE_CELLS = 2., 32.  # cells across the image at the coarsest and the finest scale
 
 
@@ -112,14 +113,16 @@ def noise(x, key):
 
 
 def threshold(field, key):
-    """Fields (n, h, w, c) -> backgrounds in [0, 1] with a random share of white: sparse, dense, plain ones all occur.
+    """Fields (n, h, w, c) -> backgrounds in [0, 1], whatever the scale of the field.
 
-    From each field its mean and a normal multiple of its deviation are taken, then comes the sigmoid: the field
-    keeps its contrast, from soft to hard, to itself.
+    Each field is brought to mean 0 and deviation 1, shifted by a normal threshold and squashed at a contrast between
+    soft and hard: sparse, dense, plain, grey and black-and-white backgrounds all occur, and stay to occur.
     """
     mean, variance = tf.nn.moments(field, (1, 2), keepdims=True)
-    shift = key.normal(tf.shape(field)[0], (1, 1, field.shape[-1]))
-    return tf.sigmoid(field - mean - shift*tf.sqrt(variance + 1e-6))
+    n, c = tf.shape(field)[0], field.shape[-1]
+    shift = key.fold(0).normal(n, (1, 1, c))
+    contrast = CONTRAST[0]*(CONTRAST[1]/CONTRAST[0])**key.fold(1).uniform(n, (1, 1, 1))
+    return tf.sigmoid(contrast*((field - mean)*tf.math.rsqrt(variance + 1e-6) - shift))
 
 
 def textures(x, key, max_stretch=4.):
@@ -145,9 +148,7 @@ def textures(x, key, max_stretch=4.):
     if channels > 1:
         grey = (u[:, 5] < 0.5)[:, None, None, None]
         field = tf.where(grey, tf.repeat(field[..., :1], channels, -1), field)
-    deviation = tf.math.reduce_std(field, (1, 2), keepdims=True) + 1e-3
-    sharp = tf.where(key.fold(3).uniform(n, (1, 1, 1)) < 0.6, 50., 1.5)   # thresholded or squashed
-    return threshold(sharp/deviation*field, key.fold(4))
+    return threshold(field, key.fold(3))
 
 
 def photographs(images):

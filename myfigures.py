@@ -41,7 +41,7 @@ def _figure(width, height, **options):
 
 def _save(figure, path):
     with whole_file(path) as temporary:
-        figure.savefig(temporary, format='png', dpi=DPI)
+        figure.savefig(temporary, format='png', dpi=DPI, bbox_inches='tight', pad_inches=0.05)
 
 
 def _picture(axes, image, **options):
@@ -116,29 +116,28 @@ def method_diagram(path):
         axes.add_patch(FancyBboxPatch((x - wide/2, y - high/2), wide, high, boxstyle='round,pad=0.08',
                                       fc=colour, ec='black', zorder=2))
 
-    def arrow(start, end, text='', dy=0.35, bend=''):
-        way = {'connectionstyle': bend} if bend else {}
-        axes.annotate('', end, start, arrowprops={'arrowstyle': '-|>', 'color': 'black', 'lw': 1.3, **way})
-        if text:
-            axes.text((start[0] + end[0])/2, (start[1] + end[1])/2 + dy, text, **style)
+    def arrow(start, end, text='', dy=0.35):
+        axes.annotate('', end, start, arrowprops={'arrowstyle': '-|>', 'color': 'black', 'lw': 1.3})
+        axes.text((start[0] + end[0])/2, (start[1] + end[1])/2 + dy, text, **style)
     axes.text(0.7, 5.1, 'noise\n$z$', **style)
     axes.text(0.7, 1.9, 'image\n$x$', **style)
     box(4, 5.1, 'backgrounds\n$f_b$', '#f6c7c0')
     box(4, 1.9, 'masks\n$f_m$', '#cfe3f7')
-    box(9, 3.5, '$z = m\\,x + (1-m)\\,b$', '#eeeeee', 4.1)
+    box(9, 3.5, '$m\\,x + (1-m)\\,b$', '#eeeeee', 4.1)
     box(13.4, 3.5, 'classifier\n$f$', '#cfe3f7', 2.1)
     box(16.6, 3.5, '$L(f, y)$', '#eeeeee', 1.9)
     arrow((1.4, 5.1), (2.75, 5.1))
     arrow((1.4, 1.9), (2.75, 1.9))
     arrow((5.25, 5.1), (8.1, 4.25), '$b$')
     arrow((5.25, 1.9), (8.1, 2.75), '$m$', -0.42)
-    arrow((0.7, 1.15), (9.6, 2.75), bend='angle,angleA=0,angleB=90,rad=8')
-    axes.text(5, 0.75, '$x$', **style)
+    axes.plot((0.7, 0.7, 9.6), (1.15, 0.7, 0.7), color='black', lw=1.3)
+    arrow((9.6, 0.68), (9.6, 2.75))
+    axes.text(7, 0.35, '$x$', **style)
     arrow((11.15, 3.5), (12.25, 3.5))
     arrow((14.55, 3.5), (15.55, 3.5))
     axes.text(4, 6.3, '$\\max_{f_b}\\ L$', **style, color='#b03020')
     axes.text(13.4, 4.75, '$\\min_{f}\\ L$', **style, color='#1f4e9c')
-    axes.text(4, 0.75 - 0.55, '$\\min_{f_m}\\ L$ (before, with $f$ frozen)', **style, color='#1f4e9c')
+    axes.text(4, 0.2, '$\\min_{f_m}\\ L$ (first, $f$ frozen)', **style, color='#1f4e9c')
     _save(figure, path)
 
 
@@ -180,7 +179,7 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), 
         line, = axes.plot(rates, mean, marker='.', color=COLOURS.get(method),
                           label=mytables.name_of(method))
         half = np.nan_to_num(half)
-        axes.fill_between(rates, mean - half, mean + half, color=line.get_color(), alpha=0.2, lw=0)
+        axes.fill_between(rates, (mean - half).clip(0), (mean + half).clip(0, 100), color=line.get_color(), alpha=0.2, lw=0)
     if not any(len(line.get_xdata()) for line in axes.lines):
         raise UserError(f'no rows noise-<rate> of {dataset} to draw; evaluate {dataset}_noises first')
     axes.set_xscale('symlog', linthresh=0.01, linscale=0.3)
@@ -196,15 +195,15 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), 
 
 # Sensitivity
 
-def occlusion(model, x, y, patch=None, stride=None):
-    """How much the probability of class y falls when a grey square covers a pixel. (n, h, w) in [-1, 1].
+def occlusion(model, x, patch=None, stride=None):
+    """Where a model looks: how much its logits move when a grey square covers a pixel. (n, h, w) in [0, 1].
 
-    Mean over all squares that cover the pixel (Zeiler and Fergus 2014). x: (n, h, w, c) in [0, 1], y: (n,).
-    patch, stride: pixels; None: an eighth and a sixteenth of the side.
+    Mean over all squares that cover the pixel (Zeiler and Fergus 2014) of the change of the centred logits, as a
+    share of the image's largest: probabilities would hide all that a certain model looks at. x: (n, h, w, c) in
+    [0, 1]. patch, stride: pixels; None: an eighth and a thirty-second of the side.
     """
     h, w = x.shape[1:3]
-    patch = patch or max(2, h//8)
-    stride = stride or max(1, h//16)
+    patch, stride = patch or max(2, h//8), stride or max(1, h//32)
     corners = [(r, c) for r in range(0, h - patch + 1, stride) for c in range(0, w - patch + 1, stride)]
     covers = np.zeros((len(corners), h, w, 1), np.float32)
     for cover, (r, c) in zip(covers, corners):
@@ -212,27 +211,28 @@ def occlusion(model, x, y, patch=None, stride=None):
     covers, times = tf.constant(covers), np.maximum(covers.sum(0)[..., 0], 1)
 
     @tf.function(reduce_retracing=True)
-    def drops(image, label):
+    def changes(image):
         seen = tf.concat([image[None], image*(1 - covers) + 0.5*covers], 0)
-        p = tf.gather(tf.nn.softmax(tf.cast(model(seen, training=False), tf.float32)), label, axis=1)
-        return tf.tensordot(p[0] - p[1:], covers[..., 0], 1)
-    found = [drops(tf.constant(a, tf.float32), tf.constant(b, tf.int32)) for a, b in zip(np.asarray(x), y)]
-    return np.stack([f.numpy() for f in found])/times
+        logits = tf.cast(model(seen, training=False), tf.float32)
+        logits -= tf.reduce_mean(logits, 1, keepdims=True)
+        return tf.tensordot(tf.reduce_sum(tf.abs(logits[1:] - logits[0]), 1), covers[..., 0], 1)
+    heat = np.stack([changes(tf.constant(image, tf.float32)).numpy() for image in np.asarray(x)])/times
+    return heat/np.maximum(heat.max((1, 2), keepdims=True), 1e-9)
 
 
 def sensitivity(path, images, heatmaps):
-    """Where models look: images, and under them heatmaps on one scale. heatmaps: {method: (k, h, w)}."""
+    """Where models look: images, and under them heatmaps in [0, 1]. heatmaps: {method: (k, h, w)}."""
     names = ['image', *(mytables.name_of(m) for m in heatmaps)]
     blank = [np.zeros((len(h), *np.shape(h)[1:], 1)) for h in heatmaps.values()]
     figure, axes = _pictures([images, *blank], names)
-    high = max(float(np.max(h)) for h in heatmaps.values()) or 1.
+    figure.set_size_inches(figure.get_figwidth() + 1, figure.get_figheight())
     for line, heat in zip(axes[1:], heatmaps.values()):
         for one, h, image in zip(line, heat, images):
             one.clear()
             _picture(one, np.asarray(image).mean(-1, keepdims=True), alpha=0.35)
-            drawn = _picture(one, np.asarray(h)[..., None], cmap='inferno', vmin=0, vmax=high, alpha=0.8)
+            drawn = _picture(one, np.asarray(h)[..., None], cmap='inferno', vmin=0, vmax=1, alpha=0.8)
     for line, name in zip(axes[1:], names[1:]):
         line[0].set_ylabel(name, rotation=0, ha='right', va='center', fontsize=11)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8)
-    bar.set_label('fall of the true class’s probability\nwhere covered with grey', fontsize=9)
+    bar.set_label('change of the logits where covered,\nshare of the largest', fontsize=9)
     _save(figure, path)

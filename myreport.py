@@ -1,5 +1,5 @@
 """What a reproduction shows: tables out of the recorded rows, and figures out of rows, weights and histories."""
-from mycommon import UserError, whole_file  # first: it quietens TensorFlow
+from mycommon import Key, UserError, whole_file  # first: it quietens TensorFlow
 
 import json
 import os
@@ -59,39 +59,36 @@ def figures(out, plans, rows):
     path = lambda *parts: os.path.join(out, 'figures', '-'.join(parts) + '.png')  # noqa: E731
     myfigures.method_diagram(path('method'))
     for plan in plans:
-        name = myargs.label(plan.dataset)
-        found = mytables.select(rows, name)[0]
-        if plan.monochrome and 'original' in found.get('baseline', {}):
-            with_patterns = mydatasets.load(plan.dataset + '_backgrounds', plan.args.data_dir)
-            accuracies = {mytables.name_of(m): {t: np.mean(list(s.values())) for t, s in tests.items()}
-                          for m, tests in found.items() if m in ('baseline', 'proposal', 'best')}
-            myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
-        if any(t.startswith('noise-') for tests in found.values() for t in tests):
-            myfigures.noise_curves(path(name, 'noise'), rows, name)
-        curves = {m: json.load(open(plan.path(m) + '.history.json')) for m in (*found, 'unet')
-                  if '-' not in m and os.path.exists(plan.path(m) + '.history.json')}
-        if curves:
-            myfigures.curves(path(name, 'training'), curves)
-        shown = backgrounds_over_epochs(plan.path('proposal') + '.backgrounds')
-        if shown:
-            myfigures.backgrounds(path(name, 'backgrounds'), shown)
         try:
-            draw_networks(path, name, plan)
-        except UserError:
-            pass   # the weights are on another machine; the figures drawn there stay
+            draw(path, plan, rows)
+        except UserError as e:   # data or weights are on another machine; the figures drawn there stay
+            print(f'not drawn again: {e}')
+
+
+def draw(path, plan, rows):
+    name = myargs.label(plan.dataset)
+    found = mytables.select(rows, name)[0]
+    if plan.monochrome and 'original' in found.get('baseline', {}):
+        with_patterns = mydatasets.load(plan.dataset + '_backgrounds', plan.args.data_dir)
+        accuracies = {mytables.name_of(m): {t: np.mean(list(s.values())) for t, s in tests.items()}
+                      for m, tests in found.items() if m in ('baseline', 'proposal', 'best')}
+        myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
+    if any(t.startswith('noise-') for tests in found.values() for t in tests):
+        myfigures.noise_curves(path(name, 'noise'), rows, name)
+    curves = {m: json.load(open(plan.path(m) + '.history.json')) for m in (*found, 'unet')
+              if '-' not in m and os.path.exists(plan.path(m) + '.history.json')}
+    if curves:
+        myfigures.curves(path(name, 'training'), curves)
+    shown = backgrounds_over_epochs(plan.path('proposal') + '.backgrounds')
+    if shown:
+        myfigures.backgrounds(path(name, 'backgrounds'), shown)
+    draw_networks(path, name, plan)
 
 
 def backgrounds_over_epochs(folder):
-    """{epoch: (k, h, w, c)} from the pictures of train3.py --imsave: the first row of each."""
-    try:
-        names = sorted(n for n in os.listdir(folder) if n.endswith('.png'))
-    except OSError:
-        return {}
-    known = {int(n[6:-4]): os.path.join(folder, n) for n in names}
-    if not known:
-        return {}
-    wanted = [t for t in EPOCHS_SHOWN if t in known]
-    return {t: myfigures.read_grid(known[t])[0] for t in wanted}
+    """{epoch: (k, h, w, c)} of the epochs that the paper shows, as train3.py --imsave left them."""
+    paths = {t: os.path.join(folder, f'epoch-{t:03d}.npy') for t in EPOCHS_SHOWN}
+    return {t: np.load(p, allow_pickle=False) for t, p in paths.items() if os.path.exists(p)}
 
 
 def draw_networks(path, name, plan, count=6):
@@ -102,7 +99,6 @@ def draw_networks(path, name, plan, count=6):
     unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
     m = unet(x)
     b = mymodels.otsu(m)
-    from mycommon import Key
     composed = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
     myfigures.masks(path(name, 'masks'), x.numpy(), m.numpy(), b.numpy(), composed.numpy())
     heat = {}

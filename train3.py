@@ -5,8 +5,9 @@ The backgrounds b come from the adversary f_b, from random textures, noise, blac
 import dataclasses
 import sys
 
-from mycommon import BrokenRun, Key, UserError, guard  # first: it quietens TensorFlow
+from mycommon import BrokenRun, Key, UserError, guard, whole_file  # first: it quietens TensorFlow
 
+import numpy as np
 import tensorflow as tf
 
 import myargs
@@ -209,7 +210,13 @@ def pictures(args, data, mask, back, adversary, count=10):
         key = Key.of(args.seed)   # the same noise every time: what changes is the generator
         rows = [source(x, key) for source in filled]
         return rows + [mybackgrounds.compose(x, mybackgrounds.dilate(m, args.dilate), rows[0])]
-    return lambda epoch: save_grid(f'{args.output}.backgrounds/epoch-{epoch:03d}.png', look())
+
+    def draw(epoch):
+        rows, path = look(), f'{args.output}.backgrounds/epoch-{epoch:03d}'
+        save_grid(path + '.png', rows)
+        with whole_file(path + '.npy') as temporary, open(temporary, 'wb') as f:   # for the figure over the epochs
+            np.save(f, rows[0].numpy())
+    return draw
 
 
 def adversary_source(draw):

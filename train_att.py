@@ -16,7 +16,7 @@ from mydatagen import augmenter
 
 def arguments():
     p = myargs.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
-                       epochs=25, steps_per_epoch=100)
+                       epochs=10, steps_per_epoch=100)
     myargs.add_network_arguments(p)
     p.add_argument('--global-classifier', metavar='WEIGHTS', help='the trained global branch; None: phase 1 is run '
                    'first, with the same options')

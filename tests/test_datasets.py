@@ -1,0 +1,226 @@
+"""Data sets by name: their splits, limits, pairs and tests; tensorflow-datasets by its own mocking, and real ones."""
+import os
+import time
+
+import numpy as np
+import pytest
+
+import mydatasets
+import mytfds
+from mycommon import UserError
+from mydatagen import to_float
+from mydatasets import Source, limited, load, split_rows
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TFDS = os.path.join(ROOT, '..', 'shared', 'tfds')
+needs_tfds = pytest.mark.skipif(not os.path.isdir(TFDS), reason='../shared/tfds is not there')
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Nothing read before counts, and nothing read here is kept."""
+    monkeypatch.delenv('TFDS_DATA_DIR', raising=False)
+    mydatasets._read.cache_clear()
+    yield
+    mydatasets._read.cache_clear()
+
+
+# Splits
+
+def test_validation_is_a_tenth_of_every_class_disjoint_and_always_the_same():
+    y = np.random.RandomState(0).randint(0, 7, 5000)
+    train, validation = split_rows(y)
+    assert sorted([*train, *validation]) == list(range(5000))
+    for c in range(7):
+        assert abs((y[validation] == c).sum() - 0.1*(y == c).sum()) <= 0.5
+    again = split_rows(y)
+    assert np.array_equal(train, again[0]) and np.array_equal(validation, again[1])
+
+
+def test_validation_has_every_class_even_of_tiny_sets():
+    y = np.arange(20) % 10
+    assert set(y[split_rows(y)[1]]) == set(range(10))
+
+
+@pytest.mark.parametrize('limit', (20, 37, 100))
+def test_limited_sets_are_that_large_keep_all_classes_and_grow_by_adding(limit):
+    y = np.sort(np.random.RandomState(0).randint(0, 10, 1000))   # even when the file is sorted by class
+    rows = limited(y, limit)
+    assert len(set(rows)) == limit and np.bincount(y[rows]).min() >= limit//10
+    assert set(rows) <= set(limited(y, 2*limit))
+
+
+def test_limits_that_leave_less_than_two_images_a_class_are_refused():
+    with pytest.raises(UserError, match='--limit 19.*use 20'):
+        limited(np.arange(100) % 10, 19)
+
+
+def test_the_limit_applies_before_the_split():
+    data = load('toy', limit=30)
+    assert len(data.train) + len(data.validation) == 30 and len(data.validation) == 3
+
+
+# The sets that need nothing
+
+@pytest.mark.parametrize('name, shape, classes', [('toy', (16, 16, 1), 3), ('digits', (32, 32, 1), 10)])
+def test_built_in_sets_are_whole_and_the_same_every_time(name, shape, classes):
+    first, again = load(name), load(name)
+    assert first.shape == shape and len(first.classes) == classes and first.monochrome and not first.masks
+    assert first.train.x.dtype == np.uint8 and first.train.x.shape[1:] == shape
+    for part in (first.train, first.validation, first.tests['original'].images()):
+        assert set(part.y) == set(range(classes))
+    assert np.array_equal(first.train.x, again.train.x) and np.array_equal(first.validation.y, again.validation.y)
+
+
+def test_digits_are_split_80_to_20_and_no_image_is_in_two_parts():
+    data = load('digits')
+    parts = data.train, data.validation, data.tests['original'].images()
+    assert sum(map(len, parts)) == 1797 and len(parts[2]) == 359
+    keys = [{x.tobytes() for x in part.x} for part in parts]
+    assert not keys[0] & keys[1] and not keys[0] & keys[2] and not keys[1] & keys[2]
+
+
+def test_test_sets_stand_in_the_order_of_the_tables():
+    assert list(load('toy').tests) == ['original']
+    assert list(load('toy_backgrounds').tests) == ['original', 'stripes', 'board', 'border', 'circles', 'clock', 'random']
+    rates = list(load('toy_noises').tests)
+    assert len(rates) == 20 and rates[0] == 'noise-0' and rates[-1] == 'noise-1' and 'noise-0.05' in rates
+
+
+def test_patterns_are_pasted_outside_the_dilated_object_and_change_nothing_inside():
+    import mybackgrounds
+    data = load('toy_backgrounds')
+    original = to_float(data.tests['original'].images().x).numpy()
+    inside = mybackgrounds.dilate((original > 0).astype(np.float32), 2).numpy()
+    for name in mybackgrounds.PATTERNS:
+        z = np.concatenate([b['x'] for b in data.tests[name].batches(50)])
+        pattern = mybackgrounds.PATTERNS[name](16)[None, :, :, None]
+        assert np.array_equal(z, np.where(inside == 1, original, pattern)), name
+
+
+def test_test_sets_are_not_read_before_they_are_asked_for(fresh, monkeypatch):
+    splits = []
+
+    def read(split, size, data_dir):
+        splits.append(split)
+        return mydatasets.toy(split, size, data_dir)
+    monkeypatch.setitem(mydatasets.SOURCES, 'spied', Source(read))
+    data = load('spied_backgrounds')
+    assert splits == ['train']
+    assert len(data.tests['board'].images()) == 96 and splits == ['train', 'test']
+
+
+def test_size_is_the_side():
+    assert load('toy', size=24).shape == (24, 24, 1)
+
+
+# Names
+
+@pytest.mark.parametrize('name, hint', [('mnst', 'did you mean mnist'), ('cifar-10', 'cifar10'), ('qqq', 'known are'),
+                                        ('toy_background', "'toy_background'"), ('cifar10_stl', 'cifar10_stl10')])
+def test_unknown_names_are_answered_with_the_nearest_one(name, hint):
+    with pytest.raises(UserError, match=hint):
+        load(name)
+
+
+@pytest.mark.parametrize('name', ('synthdigits', 'synsigns', 'prates'))
+def test_sets_without_a_download_say_which_files_go_where(name, tmp_path):
+    with pytest.raises(UserError, match=f'folder:{tmp_path}'):
+        load(name, str(tmp_path))
+
+
+# Pairs
+
+def fake(names, channels=3, side=8):
+    def read(split, size, data_dir):
+        y = np.arange(60, dtype=np.int32) % len(names)
+        x = np.broadcast_to(y.astype(np.uint8)[:, None, None, None], (60, side, side, channels))
+        return np.array(x), y, list(names)
+    return Source(read)
+
+
+CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
+STL10 = 'airplane bird car cat deer dog horse monkey ship truck'.split()
+
+
+def test_pairs_match_classes_by_name_not_by_number(fresh, monkeypatch):
+    monkeypatch.setitem(mydatasets.SOURCES, 'cifar10', fake(CIFAR10))
+    monkeypatch.setitem(mydatasets.SOURCES, 'stl10', fake(STL10))
+    for name, first, other in (('cifar10_stl10', CIFAR10, STL10), ('stl10_cifar10', STL10, CIFAR10)):
+        data = load(name)
+        assert len(data.classes) == 9 and not {'frog', 'monkey'} & set(data.classes)
+        assert list(data.tests) == name.split('_')
+        for images, names in ((data.train, first), (data.tests[name.split('_')[0]].images(), first),
+                              (data.tests[name.split('_')[1]].images(), other)):
+            for x, y in zip(images.x, images.y):   # pixels hold the number of the class in its own set
+                assert names[x[0, 0, 0]].replace('car', 'automobile') == data.classes[y]
+
+
+def test_pairs_of_other_sizes_or_without_common_classes_are_refused(fresh, monkeypatch):
+    monkeypatch.setitem(mydatasets.SOURCES, 'cifar10', fake(CIFAR10))
+    monkeypatch.setitem(mydatasets.SOURCES, 'stl10', fake(STL10, side=12))
+    with pytest.raises(UserError, match='--size'):
+        load('cifar10_stl10')
+    mydatasets._read.cache_clear()
+    monkeypatch.setitem(mydatasets.SOURCES, 'stl10', fake(['x', 'y']))
+    with pytest.raises(UserError, match='common'):
+        load('cifar10_stl10')
+
+
+# tensorflow-datasets, by its own mocking: nothing is downloaded
+
+MOCKED = {'cifar10': (64, 64, 3), 'stl10': (64, 64, 3), 'svhn': (32, 32, 3), 'dogsvscatsredux': (64, 64, 3),
+          'gtsrb': (64, 64, 3), 'kmnist': (32, 32, 1), 'fashionmnist': (32, 32, 1), 'emnist/letters': (32, 32, 1),
+          'tfds:beans': (500, 500, 3), 'cifar10_stl10': (64, 64, 3), 'kmnist_backgrounds': (32, 32, 1)}
+
+
+@pytest.mark.parametrize('name', MOCKED)
+def test_sets_of_tensorflow_datasets_arrive_in_our_shape(name, fresh, monkeypatch, tmp_path):
+    import tensorflow_datasets as tfds
+    monkeypatch.setattr(mytfds, '_demand_network', lambda name, builder: None)
+    with tfds.testing.mock_data(num_examples=12, data_dir=str(tmp_path)):
+        data = load(name, str(tmp_path))
+        assert data.shape == MOCKED[name] and data.train.x.dtype == np.uint8 and data.train.x.shape[1:] == data.shape
+        assert all(len(t.images()) == 12 for t in data.tests.values())
+    assert len(data.train) + len(data.validation) == 12 and len(data.classes) >= 2
+    assert set(np.unique(data.train.y)) <= set(range(len(data.classes)))
+
+
+def test_size_brings_sets_of_tensorflow_datasets_to_that_side(fresh, monkeypatch, tmp_path):
+    import tensorflow_datasets as tfds
+    monkeypatch.setattr(mytfds, '_demand_network', lambda name, builder: None)
+    with tfds.testing.mock_data(num_examples=12, data_dir=str(tmp_path)):
+        assert load('kmnist', str(tmp_path), size=20).shape == (20, 20, 1)
+
+
+def test_patterns_behind_colour_images_are_refused(fresh, monkeypatch):
+    monkeypatch.setitem(mydatasets.SOURCES, 'cifar10', fake(CIFAR10))
+    with pytest.raises(UserError, match='monochrome'):
+        load('cifar10_backgrounds')
+
+
+def test_a_set_that_is_neither_prepared_nor_in_reach_is_answered_within_five_seconds(fresh, monkeypatch, tmp_path):
+    import socket
+
+    def unreachable(*args, **kwargs):
+        raise OSError('no network')
+    monkeypatch.setattr(socket, 'create_connection', unreachable)
+    import tensorflow_datasets  # noqa: F401  (its import is not what is measured)
+    began = time.monotonic()
+    with pytest.raises(UserError, match='no network.*digits'):
+        load('cifar10', str(tmp_path))
+    assert time.monotonic() - began < 5
+
+
+@needs_tfds
+@pytest.mark.parametrize('name', ('mnist', pytest.param('fashionmnist', marks=pytest.mark.slow)))
+def test_the_real_sets_are_whole_padded_and_balanced_under_a_limit(name, fresh):
+    data = load(name, TFDS)
+    test = data.tests['original'].images()
+    assert data.shape == (32, 32, 1) and len(data.train) + len(data.validation) == 60000 and len(test) == 10000
+    assert abs(len(data.validation) - 6000) < 10   # rounded class by class
+    for part in (data.train, test):
+        assert not part.x[:, :2].any() and not part.x[:, :, -2:].any() and part.x.max() == 255
+    assert data.flip == (name == 'fashionmnist') and np.bincount(test.y).min() > 800
+    small = load(name, TFDS, limit=200)
+    assert len(small.train) == 180 and (np.bincount(small.validation.y) == 2).all()
