@@ -160,14 +160,19 @@ def record(path, row):
         print(f'{path} keeps its other result of {name}; delete that line to replace it', file=sys.stderr)
 
 
+def load_data(args):
+    """The data set of the arguments."""
+    options = {'skip_damaged': True} if args.skip_damaged and args.dataset.startswith('folder:') else {}
+    return mydatasets.load(args.dataset, args.data_dir, args.size, **options)
+
+
 def run(args):
     # all sidecars are looked at before minutes go into the first weights
     for path in args.weights:
         about = myweights.read_sidecar(path)
         if about['kind'] not in KINDS:
             raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
-    options = {'skip_damaged': True} if args.skip_damaged and args.dataset.startswith('folder:') else {}
-    data = mydatasets.load(args.dataset, args.data_dir, args.size, **options)
+    data = load_data(args)
     tests = data.tests | (myunseen.tests(data) if args.unseen else {})
     if args.csv:
         myrows.read(args.csv)   # a file of something else is refused before the work

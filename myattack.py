@@ -1,10 +1,14 @@
 """The worst case: a background generator trained from scratch against one frozen classifier (white box).
 
-max over f_b of sum_i L(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x > 0 grown by the tests'
+max over f_b of sum_i margin(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x > 0 grown by the tests'
 halo, and the mean brightness of b kept in 0.2 to 0.5: without it attacks turn plain white and stay so.
+
+The margin (Carlini and Wagner 2017), not the cross-entropy, which has no gradient where a network is sure:
+against a network trained on textures (MNIST, 500 steps) cross-entropy left 97 % and the margin 71 %.
 """
 from mycommon import Key, UserError  # first: it quietens TensorFlow
 
+import math
 from typing import NamedTuple
 
 import keras
@@ -22,7 +26,7 @@ RATES = 1e-4, 1e-3       # of Adam, each with RESTARTS new generators
 RESTARTS = 2
 BRIGHTNESS = 0.2, 0.5    # of the backgrounds, mean over a batch
 WEIGHT = 20.             # of the penalty outside
-ENOUGH = 5.              # cross-entropy of an image that is fooled: more would outweigh the penalty
+ENOUGH = 0.2             # margin by which a fooled image is fooled enough; more would outweigh the penalty
 SELECTION = 2000         # training images, kept from the generators, on which the strongest is found
 CHUNK = 50               # steps in one call of the graph
 ORDER = 31               # fold of the seed: which images are kept
@@ -61,7 +65,22 @@ def penalty(b):
     return tf.nn.relu(BRIGHTNESS[0] - mean) + tf.nn.relu(mean - BRIGHTNESS[1])
 
 
-def train(model, images, rate, key, steps=STEPS, batchsize=BATCH):
+def margin(logits, y):
+    """Best logit of the other classes minus that of the true, (n,): above 0 an image is misclassified."""
+    logits = tf.cast(logits, tf.float32)
+    others = tf.where(tf.one_hot(y, logits.shape[1], True, False), -math.inf, logits)
+    return tf.reduce_max(others, 1) - tf.gather(logits, y, batch_dims=1)
+
+
+def scale_of(model, images):
+    """Mean margin by which the model is right about plain images: all scales of logits are attacked alike."""
+    @tf.function(reduce_retracing=True)
+    def total(batch):
+        return tf.reduce_sum(tf.nn.relu(-margin(model(to_float(batch['x']), training=False), batch['y'])))
+    return max(sum(float(total(b)) for b in in_order(images))/len(images), 1e-3)
+
+
+def train(model, images, rate, key, scale=1., steps=STEPS, batchsize=BATCH):
     """The draw of a generator trained for `steps` on `images` against the model, which is not changed."""
     net, draw = new_generator(images.x.shape[1:], key.fold(0))
     optimizer = keras.optimizers.Adam(rate)
@@ -73,9 +92,8 @@ def train(model, images, rate, key, steps=STEPS, batchsize=BATCH):
         x, y = to_float(tf.gather(x_all, rows)), tf.gather(y_all, rows)
         with tf.GradientTape() as tape:
             b = draw(batchsize, key.fold(1))
-            logits = tf.cast(model(mybackgrounds.compose(x, true_mask(x), b), training=False), tf.float32)
-            ce = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
-            loss = WEIGHT*penalty(b) - tf.reduce_mean(tf.minimum(ce, ENOUGH))
+            logits = model(mybackgrounds.compose(x, true_mask(x), b), training=False)
+            loss = WEIGHT*penalty(b) - tf.reduce_mean(tf.minimum(margin(logits, y)/scale, ENOUGH))
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
 
     @tf.function
@@ -114,11 +132,11 @@ def attackers(model, data, seed, steps=STEPS, restarts=RESTARTS, rates=RATES, ba
                         f'{data.name}; leave out --adversarial')
     key = Key.of(seed).fold(0xa77ac)
     train_images, selection = split(data.train, key)
-    found = []
+    found, scale = [], scale_of(model, selection)
     for rate in rates:
         for restart in range(restarts):
             mine = key.fold(len(found))
-            draw = train(model, train_images, rate, mine, steps, batchsize)
+            draw = train(model, train_images, rate, mine, scale, steps, batchsize)
             right, brightness = measure(model, selection, draw, mine.fold(2))
             found.append(Attacker(draw, right/len(selection), brightness, rate, restart))
     return sorted(found, key=lambda a: a.accuracy)

@@ -201,7 +201,8 @@ def interleave(parts, n):
 
 
 def validation_shapes(x, key, count=12):
-    """The validation family: random ellipses, rectangles and lines on a plain ground, never trained on."""
+    """The validation family, never trained on: random ellipses, rectangles and lines on a plain ground, grey or
+    coloured in half of the images, black and white in the others."""
     n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
     grid = tf.cast(tf.range(side), tf.float32)
     b = tf.ones_like(x)*key.fold(0).uniform(n, (1, 1, channels))
@@ -216,4 +217,4 @@ def validation_shapes(x, key, count=12):
         kind = tf.cast(3*u[:, 5], tf.int32)
         inside = tf.where(kind == 0, shapes[0], tf.where(kind == 1, shapes[1], shapes[2]))[..., None]
         b = tf.where(inside, key.fold(50 + i).uniform(n, (1, 1, channels)), b)
-    return b
+    return tf.where(key.fold(100).uniform(n, (1, 1, 1)) < 0.5, tf.round(b), b)

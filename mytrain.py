@@ -177,48 +177,48 @@ def validator(model, data, mask=None, seed=0):
 
 # The loop
 
-def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=None, check=None, attempt=0):
+def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=None, check=None, attempt=0,
+        began=None):
     """Runs step(prepare(batch, key), key) -> {name: scalar} epochs*steps_per_epoch times; returns the history.
 
-    state: {name: variables} that a resumed run needs. each_epoch(epoch): pictures. check(means): raises BrokenRun.
-    The last line of the history holds the validation figures of the final weights.
+    state: {name: variables} that a resumed run needs. each_epoch(epoch): pictures. check(means, step): raises
+    BrokenRun. The last line of the history holds the validation figures of the final weights, and `seconds` of
+    wall time since `began` (time.monotonic) in all runs together.
     """
     strategy = tf.distribute.get_strategy()
-    history, first, seconds, seen = [], 0, 0., {}
-    found = read_checkpoint(args.output, state, settings) if args.resume else None
-    if found:
-        history, first, seconds, seen = (found[k] for k in ('history', 'step', 'seconds', 'seen'))
+    past = (read_checkpoint(args.output, state, settings) if args.resume else None) or {
+        'history': [], 'step': 0, 'seconds': 0., 'seen': {}}
+    history, now, seen, first = past['history'], past['step'], past['seen'], past['step']
+    began = (began or time.monotonic()) - past['seconds']
     seed = args.seed + RESTART*attempt
     run = _runner(step, strategy, seed)
     feed = iter(_distributed(strategy, data, prepare, args.batchsize, seed, first))
     per_epoch, total = args.steps_per_epoch, args.epochs*args.steps_per_epoch
-    every = max(1, args.epochs//VALIDATIONS)
-    about = lambda: {'settings': settings, 'history': history, 'seconds': seconds, 'seen': seen,  # noqa: E731
-                     'attempt': attempt}
+    every = -(-args.epochs//VALIDATIONS)
+
+    def save():
+        if chief(strategy):
+            write_checkpoint(args.output, now, state, {
+                'settings': settings, 'history': history, 'seen': seen, 'attempt': attempt,
+                'seconds': time.monotonic() - began})
     chunk, saved = 1, time.monotonic()
     with Progress(args, total, first) as show:
-        now = first
         try:
             while now < total:
-                began = time.monotonic()
-                n = min(chunk, per_epoch - now % per_epoch)
+                tick, n = time.monotonic(), min(chunk, per_epoch - now % per_epoch)
                 losses = {k: v.numpy() for k, v in run(feed, tf.constant(n)).items()}
                 _abort_unless_finite(losses, now, args.output)
                 seen = {k: seen.get(k, 0.) + float(v.astype(np.float64).sum()) for k, v in losses.items()}
                 now += n
-                took = time.monotonic() - began
-                seconds += took
-                if first < now - n:   # the first call traced the graph
-                    chunk = max(1, min(100, round(n*CHUNK_SECONDS/took)))
-                elif chunk == 1:
-                    chunk = 2
+                took = time.monotonic() - tick
+                # the first call traces the graph and tells nothing about the time of a step
+                chunk = 2 if now - n == first else max(1, min(100, round(n*CHUNK_SECONDS/took)))
                 show(now, {k: float(v[-1]) for k, v in losses.items()}, n*args.batchsize/took)
                 if now % per_epoch == 0:
-                    epoch = now//per_epoch
-                    means = {k: v/per_epoch for k, v in seen.items()}
+                    epoch, means = now//per_epoch, {k: v/per_epoch for k, v in seen.items()}
                     if validate and (epoch % every == 0 or epoch == args.epochs):
                         means |= validate()
-                    history.append({'epoch': epoch, **means, 'seconds': round(seconds, 2)})
+                    history.append({'epoch': epoch, **means, 'seconds': round(time.monotonic() - began, 2)})
                     seen = {}
                     show(now, history[-1], None)
                     if each_epoch:
@@ -226,12 +226,10 @@ def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=No
                     if check:
                         check(means, now)
                 if now % per_epoch == 0 or time.monotonic() - saved > 60*args.minutes:
-                    if chief(strategy):
-                        write_checkpoint(args.output, now, state, about())
+                    save()
                     saved = time.monotonic()
         except KeyboardInterrupt:
-            if chief(strategy):
-                write_checkpoint(args.output, now, state, about())
+            save()
             raise
     return history
 

@@ -1,5 +1,6 @@
 """Phase 1: trains the classifier f on plain images, min_f L(f(x), y)."""
 import sys
+import time
 
 from mycommon import guard  # first: it quietens TensorFlow
 
@@ -30,7 +31,7 @@ def run(args):
     fingerprint = settings(args)
     if mycheckpoints.finished(args):
         return
-    strategy = mytrain.start(args)
+    began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     with strategy.scope():
         options = mytrain.network_options(args, data.shape)
@@ -40,7 +41,7 @@ def run(args):
         prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
         step = mytrain.supervised_step(model, optimizer)
         history = mytrain.fit(prepare, step, data, args, {'model': model.variables, 'optimizer': optimizer.variables},
-                              fingerprint, mytrain.validator(model, data))
+                              fingerprint, mytrain.validator(model, data), began=began)
     mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
                    say=f'python train2.py {args.dataset} {args.output}')
 

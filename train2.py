@@ -4,6 +4,7 @@ min_fm  L(f(m x + (1 - m) c), y) + mean relu(area(m) - A) + w TV(m),  with c the
 """
 import os
 import sys
+import time
 
 from mycommon import BrokenRun, UserError, guard  # first: it quietens TensorFlow
 
@@ -121,7 +122,7 @@ def collapse(found, classes):
     return None
 
 
-def train(args, data, classifier, fingerprint, attempt):
+def train(args, data, classifier, fingerprint, attempt, began):
     """One attempt from new weights: (unet, history)."""
     keras.utils.set_random_seed(args.seed + mytrain.RESTART*attempt)
     unet = mymodels.unet(data.shape, args.width)
@@ -143,7 +144,7 @@ def train(args, data, classifier, fingerprint, attempt):
     prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     step = make_step(unet, classifier, optimizer, fill, args, free)
     history = mytrain.fit(prepare, step, data, args, {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]},
-                          fingerprint, validate, each_epoch, attempt=attempt)
+                          fingerprint, validate, each_epoch, attempt=attempt, began=began)
     return unet, history, float(free.numpy())
 
 
@@ -161,13 +162,13 @@ def run(args):
     fingerprint = settings(args, [about.get('settings')])
     if mycheckpoints.finished(args):
         return
-    strategy = mytrain.start(args)
+    began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     with strategy.scope():
         classifier, about = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
         classifier.trainable = False
         for attempt in range(mycheckpoints.attempts_used(args), 2):
-            unet, history, found = train(args, data, classifier, fingerprint, attempt)
+            unet, history, found = train(args, data, classifier, fingerprint, attempt, began)
             problem = collapse(history[-1], len(data.classes))
             if problem is None:
                 break

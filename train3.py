@@ -4,6 +4,7 @@ The backgrounds b come from the adversary f_b, from random textures, noise, blac
 """
 import dataclasses
 import sys
+import time
 
 from mycommon import BrokenRun, Key, UserError, guard, whole_file  # first: it quietens TensorFlow
 
@@ -239,7 +240,7 @@ def run(args):
     fingerprint = settings(args, [a.get('settings') for a in about.values()])
     if mycheckpoints.finished(args):
         return
-    strategy = mytrain.start(args)
+    began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     with strategy.scope():
         model, about_f = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
@@ -263,7 +264,7 @@ def run(args):
         step = make_step(model, optimizer, mask, back, args, **extra)
         each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
         validate = mytrain.validator(model, data, None if data.monochrome else mask)
-        history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive)
+        history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive, began=began)
     mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
                    about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
 

@@ -3,6 +3,7 @@
 The global branch is the classifier of phase 1; it stays frozen while the local branch and the fusion are trained.
 """
 import sys
+import time
 
 from mycommon import guard  # first: it quietens TensorFlow
 
@@ -57,7 +58,7 @@ def run(args):
     fingerprint = settings(args, parents)
     if mycheckpoints.finished(args):
         return
-    strategy = mytrain.start(args)
+    began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     with strategy.scope():
@@ -67,7 +68,7 @@ def run(args):
         optimizer = mytrain.adam(args, model.trainable_variables)
         history = mytrain.fit(prepare, mytrain.supervised_step(model, optimizer), data, args,
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                              mytrain.validator(model, data))
+                              mytrain.validator(model, data), began=began)
     mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',
                    {'global': args.global_classifier or args.output + '-global'},
                    {**about.get('network', {}), 'tau': args.tau}, f'python evaluate.py {args.dataset} {args.output}')

@@ -160,10 +160,10 @@ def test_textures_are_sparse_and_dense_coarse_and_fine_colour_and_grey():
     assert 0.3 < shared < 0.7
 
 
-def test_standardised_logits_depend_on_neither_their_scale_nor_their_mean():
+def test_thresholded_logits_depend_on_neither_their_scale_nor_their_mean():
     logits, key = images(4, seed=3), Key.of(1)
-    plain = mybackgrounds.standardise(logits, key)
-    assert np.allclose(plain, mybackgrounds.standardise(100*logits - 7, key), atol=1e-3)
+    plain = mybackgrounds.threshold(logits, key)
+    assert np.allclose(plain, mybackgrounds.threshold(100*logits - 7, key), atol=1e-3)
 
 
 def test_photographs_are_crops_of_one_picture_each():
