@@ -95,7 +95,7 @@ def draw_networks(path, name, plan, count=6):
     """Masks of phase 2 and where baseline and proposal look. Validation images: tests are only for scores."""
     keras.config.set_dtype_policy('float32')
     data = mydatasets.load(plan.dataset, plan.args.data_dir, plan.args.size and int(plan.args.size))
-    x, y = to_float(data.validation.x[:count]), tf.constant(data.validation.y[:count])
+    x = to_float(data.validation.x[:count])
     unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
     m = unet(x)
     b = mymodels.otsu(m)
@@ -107,6 +107,6 @@ def draw_networks(path, name, plan, count=6):
             model, _ = myweights.load(plan.path(method), 'classifier', data.shape, data.classes)
         except UserError:
             continue
-        heat[method] = myfigures.occlusion(model, composed, y)
+        heat[method] = myfigures.occlusion(model, composed)
     if heat:
         myfigures.sensitivity(path(name, 'sensitivity'), composed.numpy(), heat)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from mycommon import UserError, guard  # first: it quietens TensorFlow
 
-import keras
 import myargs
 import evaluate
 import evaluate_seg
@@ -63,7 +62,9 @@ MONOCHROME = {'real': Phase('train3', (BASE, 'truth', 'none', 'real', *CLEAN, '-
 RECIPES = {
     'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '8'), 'unet': ('--epochs', '8'),
                'train3': ('--epochs', '12')},
-    'toy': {k: ('--epochs', '2', '--steps-per-epoch', '10') for k in ('baseline', 'attention', 'unet', 'train3')},
+    'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
+            'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
+            'train3': ('--epochs', '2', '--steps-per-epoch', '10')},
 }
 
 
@@ -210,34 +211,34 @@ def record(plan, name):
     if not missing:
         return
     ensure(plan, name)
-    keras.config.set_dtype_policy('float32')   # rows do not depend on the processor
     data = load(plan)
-    model, _ = myweights.load(plan.path(name), ('classifier', 'attention'), data.shape, data.classes)
-    for test in missing:
-        if test == 'attack':
-            import myattack
-            correct, n = myattack.attack(model, data, plan.seed)
-        else:
-            correct, n = evaluate.accuracy(model, tests[test])
-        myrows.append(accuracy_csv, {**key, 'test': test, 'n': n, 'correct': correct, 'accuracy': correct/n})
-        print(f'{dataset} {name} seed {plan.seed} {test}: {100*correct/n:.2f} %', flush=True)
+
+    def say(row):
+        myrows.append(accuracy_csv, row)
+        print(f'{dataset} {name} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %', flush=True)
+    with evaluate.precision():   # float32: rows do not depend on the processor
+        model, about = myweights.load(plan.path(name), evaluate.KINDS, data.shape, data.classes)
+        evaluate.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, name,
+                          'attack' in missing, each=say)
 
 
 def record_masks(plan):
     """IoU, Dice and area of the masks of phase 2, where the truth is known."""
     path = os.path.join(plan.args.out, 'masks.csv')
-    key = {'dataset': myargs.label(plan.dataset), 'method': 'unet', 'seed': plan.seed,
+    key = {'dataset': myargs.label(plan.dataset), 'method': 'unet-otsu', 'seed': plan.seed,
            'settings': plan.settings('unet')}
     if myrows.done(myrows.read(path), **key):
         return
-    ensure(plan, 'unet')
     data = load(plan)
-    keras.config.set_dtype_policy('float32')
-    unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
-    for method, mask in (('unet', evaluate_seg.network_mask(unet, 'otsu')), ('pixels', evaluate_seg.pixel_mask)):
-        found = evaluate_seg.scores(mask, data)
-        if found:
-            myrows.append(path, {**key, 'method': method, **found})
+    try:
+        _, test = evaluate_seg.test_with_truth(data)
+    except UserError:
+        return   # photographs without masks
+    ensure(plan, 'unet')
+    with evaluate.precision():
+        unet, about = myweights.load(plan.path('unet'), 'unet', data.shape)
+        for row in evaluate_seg.rows_of(unet, about, data, test):
+            myrows.append(path, row)
 
 
 def is_monochrome(args, dataset):
