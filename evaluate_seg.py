@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-import evaluate
 import myargs
 import mybackgrounds
 import mydatasets
@@ -18,6 +17,8 @@ import myrows
 import mytables
 import myweights
 from mydatagen import to_float
+from myevaluation import (BATCH, data_arguments, load_data, method_name, precision, record, row_dataset,
+                          row_method)
 
 RAW = 'raw-otsu'          # method of the rows of the baseline
 PICTURES = 8              # images of the figure
@@ -26,17 +27,17 @@ FIELDS = 'iou', 'dice', 'area', 'true_area'
 
 def arguments():
     p = argparse.ArgumentParser(
-        description=__doc__, epilog='example: python evaluate_seg.py mnist saved/mnist-unet-0 --imsave figures',
+        description=__doc__, epilog='example: python evaluate_seg.py mnist saved/mnist-unet-0',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}; the truth is x > 0 for monochrome '
-                   'sets, and masks/ for a folder')
+    p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}; the truth is x > 0 for '
+                   'monochrome sets, and masks/ for a folder')
     p.add_argument('unet', help='weights of train2.py')
     p.add_argument('--binarize', choices=mymodels.BINARIZE, default='otsu', help='of the masks')
     p.add_argument('--area', type=myargs.share, default=0.2, help='for `quantile` masks')
     p.add_argument('--csv', metavar='FILE', help='append the rows to this file, each once')
-    p.add_argument('--imsave', metavar='DIR', help='a picture of images, masks and compositions in this folder')
-    p.add_argument('--method', type=evaluate.method_name, help='name of the row; None: unet-BINARIZE')
-    evaluate.data_arguments(p)
+    p.add_argument('--imsave', metavar='DIR', help='a picture of images and masks in this folder')
+    p.add_argument('--method', type=method_name, help='name of the row; None: unet-BINARIZE')
+    data_arguments(p)
     return p
 
 
@@ -45,7 +46,7 @@ def parse(argv=None):
 
 
 def raw_otsu(x):
-    """Otsu's threshold (1979) on the grey pixels; the object is the side that the border's colour is not on.
+    """Otsu's threshold (1979) on the grey pixels; the object is what the border is not.
 
     x: (n, h, w, c) in [0, 1] -> (n, h, w, 1) in {0, 1}.
     """
@@ -66,12 +67,12 @@ def test_with_truth(data):
     for name, test in data.tests.items():
         if test.paste is None and (data.monochrome or test.images().m is not None):
             return name, test
-    raise UserError(f'the true masks of {data.name} are not known; put them into its folder masks/, by the paths '
-                    'of the test images')
+    raise UserError(f'the true masks of {data.name} are not known; put them into its folder masks/, by the '
+                    'paths of the test images')
 
 
 def overlap(m, t):
-    """{iou, dice, area, true_area} of each image, (n,); soft masks count by their shares. m, t: (n, h, w, 1)."""
+    """{iou, dice, area, true_area} of each image, (n,); soft masks count in part. m, t: (n, h, w, 1)."""
     both, mine, true = (tf.reduce_sum(v, (1, 2, 3)) for v in (m*t, m, t))
     empty = tf.cast(mine + true == 0, tf.float32)   # nothing found where nothing is: perfect
     pixels = float(t.shape[1]*t.shape[2])
@@ -80,8 +81,8 @@ def overlap(m, t):
             'area': mine/pixels, 'true_area': true/pixels}
 
 
-def scores(mask, test, batchsize=evaluate.BATCH):
-    """{n, iou, dice, area, true_area}: means over the images of a Test. mask: x (n, h, w, c) -> (n, h, w, 1)."""
+def scores(mask, test, batchsize=BATCH):
+    """{n, iou, dice, area, true_area}: means over a Test's images. mask: x (n, h, w, c) -> (n, h, w, 1)."""
     @tf.function(reduce_retracing=True)
     def total(batch):
         return {k: tf.reduce_sum(v) for k, v in overlap(mask(batch['x']), truth(batch)).items()}
@@ -94,14 +95,14 @@ def scores(mask, test, batchsize=evaluate.BATCH):
 
 def row(dataset, method, seed, settings, found):
     """One row for myrows.append. found: of `scores`."""
-    return {'dataset': evaluate.row_dataset(dataset), 'method': method, 'seed': seed, **found,
+    return {'dataset': row_dataset(dataset), 'method': method, 'seed': seed, **found,
             'settings': settings}
 
 
-def rows_of(unet, about, data, test, binarize='otsu', area=0.2, method=None, batchsize=evaluate.BATCH):
-    """The rows of a U-Net's binarised masks and of Otsu on the raw pixels. Call it inside evaluate.precision."""
+def rows_of(unet, about, data, test, binarize='otsu', area=0.2, method=None, batchsize=BATCH):
+    """The rows of a U-Net's binarised masks and of Otsu on the raw pixels. Call it in `precision`."""
     binarizer = mymodels.binarizer(binarize, area)
-    name = method or f'{evaluate.row_method(about, data.name)}-{binarize}'
+    name = method or f'{row_method(about, data.name)}-{binarize}'
     found = scores(lambda x: binarizer(unet(x, training=False)), test, batchsize)
     return [row(data.name, name, about.get('seed', 0), about.get('settings', ''), found),
             row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))]
@@ -127,16 +128,16 @@ def run(args):
     myweights.read_sidecar(args.unet)   # a wrong path is told before the data are read
     if args.csv:
         myrows.read(args.csv)
-    data = evaluate.load_data(args)
+    data = load_data(args)
     name, test = test_with_truth(data)
-    with evaluate.precision(args.precision):
+    with precision(args.precision):
         unet, about = myweights.load(args.unet, 'unet', data.shape)
         rows = rows_of(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize)
         if args.imsave:
             picture = f'{os.path.basename(myweights.stem(args.unet))}-{args.binarize}.png'
             pictures(os.path.join(args.imsave, picture), unet, test, args.binarize, args.area)
     for r in rows if args.csv else []:
-        evaluate.record(args.csv, r)
+        record(args.csv, r)
     if not args.quiet:
         mytables.show(table(rows, name))
 

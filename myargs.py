@@ -11,7 +11,7 @@ import mydatasets
 METHOD_VERSION = 1   # raised by hand when the meaning of the settings changes: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
 NOT_SETTINGS = ('output data_dir resume overwrite strategy precision deterministic paper quiet minutes debug imsave '
-                'seed dataset classifier unet global_classifier backgrounds skip_damaged func').split()
+                'changed seed dataset classifier unet global_classifier backgrounds skip_damaged func').split()
 
 
 def parser(description, example, **defaults):
@@ -98,16 +98,21 @@ def parse(p, argv, paper=None):
         raise SystemExit(2)
     p.error = error
     args = p.parse_args(argv)
+    defaults = {k: p.get_default(k) for k in vars(args)}
     if getattr(args, 'paper', False):
         p.set_defaults(**PAPER, **(paper or {}))
         args = p.parse_args(argv)
+    args.changed = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS and v != defaults[k]}
     return args
 
 
 def fingerprint(script, args, parents=()):
-    """Short name of the settings of a whole chain of phases: rows of different settings never share a cell."""
-    settings = {k: v for k, v in sorted(vars(args).items()) if k not in NOT_SETTINGS}
-    text = json.dumps([METHOD_VERSION, script, settings, list(parents)], sort_keys=True, default=str)
+    """Short name of the settings of a whole chain of phases: rows of different settings never share a cell.
+
+    Settings at their defaults do not count, so that a new option leaves recorded rows as they are; a new default
+    is a new METHOD_VERSION.
+    """
+    text = json.dumps([METHOD_VERSION, script, args.changed, list(parents)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

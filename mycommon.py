@@ -28,6 +28,7 @@ def _silence():
 with _silence():
     import tensorflow as tf
     import keras  # noqa: F401  (it loads more of TensorFlow)
+    tf.get_logger().setLevel('ERROR')
 
 
 class UserError(Exception):

@@ -199,9 +199,9 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), 
 def occlusion(model, x, patch=None, stride=None):
     """Where a model looks: how much its logits move when a grey square covers a pixel. (n, h, w) in [0, 1].
 
-    Mean over all squares that cover the pixel (Zeiler and Fergus 2014) of the change of the centred logits, as
-    a share of the image's largest: probabilities would hide all that a certain model looks at. x: (n, h, w, c)
-    in [0, 1]. patch, stride: pixels; None: an eighth and a thirty-second of the side.
+    Mean over all squares that cover the pixel (Zeiler and Fergus 2014) of the change of the centred logits,
+    a share of the image's largest: probabilities would hide what a sure model looks at.
+    x: (n, h, w, c) in [0, 1]. patch, stride: pixels; None: an eighth and a thirty-second of the side.
     """
     h, w = x.shape[1:3]
     patch, stride = patch or max(2, h//8), stride or max(1, h//32)

@@ -6,7 +6,6 @@ import os
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import myargs
 import mybackgrounds

@@ -138,22 +138,23 @@ def moved(pattern, dy, dx):
 
 @functools.lru_cache(maxsize=2)
 def _variants(side):
-    """{pattern: (k, side, side)}: the six test patterns at every other phase than the tests' own."""
-    shifts = [s for s in range(-SHIFT, SHIFT + 1) if s]
-    places = [(dy, dx) for dy in (0, *shifts) for dx in (0, *shifts) if dy or dx]
-    b = mybackgrounds
-    return {'stripes': np.stack([b.stripes(side, p) for p in range(1, 10)]),
-            'board': np.stack([b.board(side, p) for p in range(1, 12)]),
-            'border': np.stack([*(b.border(side, w) for w in (1, 3, 4)),
-                                *(moved(b.border(side), *p) for p in places)]),
-            'circles': np.stack([b.circles(side, shift=s) for s in shifts]),
-            'clock': np.stack([moved(b.clock(side), *p) for p in places]),
-            'random': np.stack([b.salt_and_pepper(side, seed=s) for s in range(1, 65)])}
+    """[(k, side, side)]: each of the six test patterns at other phases, places and draws."""
+    b, shifts = mybackgrounds, [s for s in range(-SHIFT, SHIFT + 1) if s]
+    places = [(dy, dx) for dy in (0, *shifts) for dx in (0, *shifts)]
+    wide = b.board(side + 12)   # squares of 6 repeat after 12
+    found = {'stripes': [b.stripes(side, p) for p in range(10)],
+             'board': [wide[dy:dy + side, dx:dx + side] for dy in range(12) for dx in range(12)],
+             'border': [b.border(side, w) for w in (1, 3, 4)] + [moved(b.border(side), *p) for p in places],
+             'circles': [b.circles(side, shift=s) for s in shifts],
+             'clock': [moved(b.clock(side), *p) for p in places],
+             'random': [b.salt_and_pepper(side, seed=s) for s in range(1, 65)]}
+    return [np.unique([v for v in found[name] if not np.array_equal(v, own(side))], axis=0)
+            for name, own in b.PATTERNS.items()]
 
 
 def shifted(side, n, random):
     """The six test patterns, each at a random other phase, place or draw."""
-    variants = list(_variants(side).values())
+    variants = _variants(side)
     kind, u = random.randint(len(variants), size=n), random.uniform(size=n)
     return np.stack([variants[k][int(v*len(variants[k]))] for k, v in zip(kind, u)])
 

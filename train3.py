@@ -88,7 +88,7 @@ def with_masks(images, mask):
     """The images with their masks beside them, (n, h, w, 1) uint8, where both fit in memory."""
     if mask is None or isinstance(images.x, list):
         return images
-    make = tf.function(lambda x: tf.cast(tf.round(mask(to_float(x))*255), tf.uint8))
+    make = tf.function(lambda x: tf.cast(tf.round(mask(to_float(x))*255), tf.uint8), reduce_retracing=True)
     masks = tf.concat([make(b['x']) for b in in_order(images)], 0)
     return dataclasses.replace(images, m=masks.numpy())
 

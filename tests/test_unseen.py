@@ -1,0 +1,155 @@
+"""Unseen backgrounds and the attack: full contrast, one for every image, nothing depends on batches."""
+from mycommon import Key, UserError  # first: it quietens TensorFlow
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import myattack
+import mydatasets
+import myunseen
+from mydatagen import Images, to_float
+from myunseen import CHUNK, FAMILIES
+
+PLAIN = 'grey', 'white'
+
+
+@pytest.fixture(scope='module')
+def data():
+    return mydatasets.load('toy')
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_backgrounds_are_in_range_of_full_contrast_and_differ(family):
+    b = myunseen.backgrounds(family, 32, np.arange(200))
+    assert b.shape == (200, 32, 32, 1) and b.dtype == np.float32
+    assert b.min() >= 0 and b.max() <= 1
+    if family not in PLAIN:
+        contrast = np.ptp(b, axis=(1, 2, 3))
+        assert np.median(contrast) > 0.9 and contrast.min() > 0.5
+    if family != 'white':
+        kinds = len(np.unique(b.reshape(200, -1), axis=0))
+        assert kinds > (60 if family.startswith('patterns') else 90)   # grey has some 130 levels
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_background_is_a_function_of_its_row_alone(family):
+    rows = [3, CHUNK - 1, CHUNK, CHUNK + 7, 0]   # of two chunks, in any order
+    some = myunseen.backgrounds(family, 16, rows)
+    myunseen.bank.cache_clear()
+    more = myunseen.backgrounds(family, 16, np.arange(CHUNK + 40))
+    assert np.array_equal(some, more[rows])
+    if family != 'white':
+        assert not np.array_equal(more[:40], more[CHUNK:])
+        assert not np.array_equal(myunseen.backgrounds(family, 16, np.arange(9), seed=1), more[:9])
+
+
+def test_sides_that_tests_have_are_served():
+    for side in (16, 28, 64):
+        for family in FAMILIES:
+            assert myunseen.backgrounds(family, side, [0, 1]).shape == (2, side, side, 1)
+
+
+def test_the_tests_do_not_depend_on_the_batch_size(data):
+    for test in myunseen.tests(data).values():
+        small, large = (np.concatenate([b['x'] for b in test.batches(n)]) for n in (7, 96))
+        assert np.array_equal(small, large)
+
+
+def test_objects_stand_untouched_with_the_halo_that_the_name_says(data):
+    tests = myunseen.tests(data)
+    assert list(tests)[:2] == ['unseen-photographs', 'unseen-photographs-nohalo']
+    assert len(tests) == 2*len(FAMILIES)
+    x = next(iter(data.tests['original'].batches(96)))['x'].numpy()
+    b = myunseen.backgrounds('white', 16, np.arange(96))
+    near = tf.nn.max_pool2d(tf.cast(x > 0, tf.float32), 3, 1, 'SAME').numpy() > 0   # at most 1.5 away
+    for name, kept in (('unseen-white', near), ('unseen-white-nohalo', x > 0)):
+        z = next(iter(tests[name].batches(96)))['x'].numpy()
+        assert np.array_equal(z[kept], x[kept])
+    assert np.array_equal(z[x == 0], b[x == 0])   # without a halo all the rest is background
+    assert (next(iter(tests['unseen-white'].batches(96)))['x'].numpy()[near & (x == 0)] == 0).all()
+
+
+def test_the_patterns_are_never_those_of_the_test_sets():
+    import mybackgrounds
+    known = {p(32).tobytes() for p in mybackgrounds.PATTERNS.values()}
+    b = myunseen.backgrounds('patterns-shifted', 32, np.arange(400))[..., 0].astype(np.uint8)
+    assert not known & {p.tobytes() for p in b}
+    white = b.mean((1, 2))
+    assert len(np.unique(b, axis=0)) > 100
+    inverted = myunseen.backgrounds('patterns-inverted', 32, np.arange(400)).mean((1, 2, 3))
+    assert white.max() < 0.55 and inverted.min() > 0.45
+
+
+def test_colour_sets_are_refused_in_one_line(data):
+    colour = data._replace(shape=(16, 16, 3), name='photos')
+    for use in (lambda: myunseen.tests(colour), lambda: myattack.attack(None, colour, 0)):
+        with pytest.raises(UserError, match='colour images of photos'):
+            use()
+
+
+# The attack
+
+@pytest.fixture(scope='module')
+def model(data):
+    """A classifier that knows plain images well and has never seen a background."""
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(16, 3, 2, activation='relu'),
+                            keras.layers.Conv2D(32, 3, 2, activation='relu'), keras.layers.Flatten(),
+                            keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net.compile(keras.optimizers.Adam(3e-3), loss)
+    x, y = data.train.x/np.float32(255), data.train.y
+    net.fit(x, y, 32, 15, verbose=0)
+    assert (net.predict(x, verbose=0).argmax(1) == y).mean() > 0.9
+    return net
+
+
+def test_the_attack_fools_an_undefended_model_within_its_brightness(data, model):
+    before = [w.copy() for w in model.get_weights()]
+    found = myattack.attackers(model, data, 0, steps=100, restarts=2, rates=(3e-3,), batchsize=32)
+    assert [a.accuracy for a in found] == sorted(a.accuracy for a in found)
+    images = data.tests['original'].images()
+    right, brightness = myattack.measure(model, images, found[0].draw, Key.of(3))
+    assert right/len(images) < 0.5
+    assert 0.15 < brightness < 0.55 and 0.15 < found[0].brightness < 0.55
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+
+
+def test_the_attack_is_a_function_of_its_seed(data, model):
+    settings = {'steps': 3, 'restarts': 1, 'rates': (1e-3,), 'batchsize': 8}
+    key = Key.of(0).fold(1)
+    first, again, other = (myattack.attackers(model, data, seed, **settings)[0] for seed in (0, 0, 1))
+    assert np.allclose(first.draw(4, key), again.draw(4, key), atol=1e-4)
+    assert not np.allclose(first.draw(4, key), other.draw(4, key), atol=1e-4)
+    right, n = myattack.attack(model, data, 0, **settings)
+    assert n == 96 and 0 <= right <= n
+
+
+def test_the_strongest_is_found_on_images_that_no_generator_saw(data):
+    train, selection = myattack.split(data.train, Key.of(5))
+    assert len(selection) == len(data.train)//4 and len(train) + len(selection) == len(data.train)
+    assert not {i.tobytes() for i in train.x} & {i.tobytes() for i in selection.x}
+
+
+def test_margin_is_positive_where_the_model_errs_and_has_a_gradient_where_it_is_sure():
+    logits, y = tf.constant([[100., 0., 1.], [0., 3., 5.]]), tf.constant([0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        margin = myattack.margin(logits, y)
+    assert margin.numpy().tolist() == [-99, 2]
+    assert tape.gradient(margin, logits).numpy().tolist() == [[-1, 0, 1], [0, -1, 1]]
+
+
+def test_penalty_is_what_lies_outside_the_brightness():
+    for mean, expected in ((0.1, 0.1), (0.2, 0), (0.4, 0), (0.5, 0), (0.75, 0.25)):
+        assert float(myattack.penalty(tf.fill((2, 4, 4, 1), mean))) == pytest.approx(expected, abs=1e-6)
+
+
+def test_measure_counts_every_image_once(model, data):
+    images = Images(data.train.x[:70], data.train.y[:70])
+    draw = lambda n, key: tf.zeros((n, 16, 16, 1))  # noqa: E731
+    right, brightness = myattack.measure(model, images, draw, Key.of(0), 32)
+    logits = model(to_float(images.x)).numpy()
+    assert right == (logits.argmax(1) == images.y).sum() and brightness == 0
