@@ -2,6 +2,7 @@
 from mycommon import UserError, whole_file  # first: it quietens TensorFlow
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -11,8 +12,12 @@ import zipfile
 
 import numpy as np
 
+from myweights import read_sidecar
+
 CHECKPOINTS = 2      # the newest ones that are kept
-DAMAGE = OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error
+# what a checkpoint says about itself
+FIELDS = {'settings': str, 'precision': str, 'attempt': int, 'step': int, 'history': list, 'seconds': (int, float),
+          'seen': dict}
 
 
 def folder_of(output):
@@ -37,41 +42,78 @@ def checkpoints(output):
     return [os.path.join(folder_of(output), n) for n in names]
 
 
-def read_checkpoint(output, state, settings):
-    """Restores the newest readable checkpoint and returns what it says, or None. Damaged ones are passed over."""
+@contextlib.contextmanager
+def _opened(path):
+    """The arrays of a checkpoint by name. It may come from a stranger: nothing is unpickled or unpacked to more."""
+    with zipfile.ZipFile(path) as z:
+        if sum(i.file_size for i in z.infolist()) > os.path.getsize(path):   # we write them without compression
+            raise ValueError('it is compressed')
+    with np.load(path, allow_pickle=False) as f:   # the zip's checksums show damage
+        yield f
+
+
+def _said(f):
+    """What an open checkpoint says about itself, checked field by field."""
+    about = json.loads(str(f['about']))
+    for field, kind in FIELDS.items():
+        if not isinstance(about[field], kind):
+            raise ValueError(f'{field} is no {kind}')
+    if not all(isinstance(h, dict) for h in about['history']) or about['step'] < 0:
+        raise ValueError('no history')
+    if not all(type(v) in (int, float) for v in about['seen'].values()):
+        raise ValueError('no running means')
+    return about
+
+
+def newest(output, arrays=True):
+    """(path, arrays by name, what it says) of the newest readable checkpoint; damaged ones are passed over.
+
+    arrays=False: only what it says is read, and nothing is printed.
+    """
     for path in checkpoints(output):
         try:
-            with np.load(path, allow_pickle=False) as f:   # the zip's checksums show damage
-                about = json.loads(str(f['about']))
-                arrays = {k: [f[f'{k}/{i}'] for i in range(len(vs))] for k, vs in state.items()}
-            if any(a.shape != tuple(v.shape) for k, vs in state.items() for a, v in zip(arrays[k], vs)):
-                raise ValueError('arrays of another network')
-        except DAMAGE as e:
-            print(f'{path} is damaged ({str(e)[:80]}); trying the one before', file=sys.stderr)
-            continue
-        if about['settings'] != settings:
-            raise UserError(f'{path} was made with other settings; repeat them, or start anew with --overwrite')
-        for k, vs in state.items():
-            for v, a in zip(vs, arrays[k]):
-                v.assign(a)
-        return about
-    return None
+            with _opened(path) as f:
+                return path, {k: f[k] for k in f.files if k != 'about'} if arrays else {}, _said(f)
+        except Exception as e:   # damage makes the readers raise nearly anything
+            if arrays:
+                print(f'{path} is damaged ({" ".join(str(e).split())[:80]}); trying the one before', file=sys.stderr)
+    if arrays and checkpoints(output):
+        print(f'no checkpoint in {folder_of(output)} is readable; starting from the beginning', file=sys.stderr)
+    return None, {}, {}
+
+
+def read_checkpoint(output, state, settings):
+    """Restores the newest readable checkpoint and returns what it says, or None. Errors: UserError (of another run)."""
+    path, arrays, about = newest(output)
+    if path is None:
+        return None
+    if about['settings'] != settings:
+        raise UserError(f'{path} was made with other settings; repeat them, or start anew with --overwrite')
+    wanted = {f'{k}/{i}': v for k, vs in state.items() for i, v in enumerate(vs)}
+    shapes = {k: (tuple(v.shape), np.dtype(v.dtype if isinstance(v.dtype, str) else v.dtype.name))
+              for k, v in wanted.items()}
+    if shapes != {k: (a.shape, a.dtype) for k, a in arrays.items()}:
+        raise UserError(f'{path} holds other arrays than this run has (it was made with --precision '
+                        f'{about["precision"]}); repeat its settings, or start anew with --overwrite')
+    for k, v in wanted.items():
+        v.assign(arrays[k])
+    return about
 
 
 def attempts_used(args):
     """Restarts that the newest checkpoint of a resumed run has behind it."""
-    for path in checkpoints(args.output) if args.resume else []:
-        try:
-            with np.load(path, allow_pickle=False) as f:
-                return int(json.loads(str(f['about']))['attempt'])
-        except DAMAGE:
-            continue
-    return 0
+    return newest(args.output, arrays=False)[2].get('attempt', 0) if args.resume else 0
+
+
+def kept_precision(args):
+    """The precision that a resumed run began with, else `auto`."""
+    said = newest(args.output, arrays=False)[2].get('precision') if args.resume else None
+    return said if said in ('float32', 'bfloat16', 'float16') else 'auto'
 
 
 def renamed(args, output):
     """The same arguments for another output: a run inside a run, which is continued when it was interrupted."""
-    return argparse.Namespace(**{**vars(args), 'output': output, 'resume': True, 'overwrite': False})
+    return argparse.Namespace(**{**vars(args), 'output': output, 'resume': not args.overwrite})
 
 
 def forget(args):
@@ -79,17 +121,31 @@ def forget(args):
     shutil.rmtree(folder_of(args.output), ignore_errors=True)
 
 
-def finished(args):
+def sweep(output):
+    """Removes the temporary files that killed runs left of this output."""
+    folder, name = os.path.split(os.path.abspath(output))
+    for place, files in ((folder, re.escape(name) + r'\.(weights\.h5|json|history\.json)'),
+                         (folder_of(output), r'\d{9}\.npz')):
+        for entry in os.listdir(place) if os.path.isdir(place) else []:
+            if re.fullmatch(r'\..{8}-' + files, entry):
+                with contextlib.suppress(OSError):
+                    os.remove(os.path.join(place, entry))
+
+
+def finished(args, settings):
     """True when --resume meets complete weights. Errors: UserError when they exist and may not be replaced."""
     complete = os.path.exists(args.output + '.weights.h5') and os.path.exists(args.output + '.json')
     begun = checkpoints(args.output)
-    if args.overwrite:
-        shutil.rmtree(folder_of(args.output), ignore_errors=True)
-    elif args.resume:
-        if complete:
-            print(f'{args.output}.weights.h5 is complete; nothing to do')
-        return complete
-    elif complete or begun:
+    if not args.overwrite and not args.resume and (complete or begun):
         raise UserError(f'{args.output} exists; continue it with --resume, replace it with --overwrite, or choose '
                         'another --output')
+    sweep(args.output)
+    if args.overwrite:
+        shutil.rmtree(folder_of(args.output), ignore_errors=True)
+    elif args.resume and complete and not begun:   # checkpoints go last: beside them the weights are those of before
+        if read_sidecar(args.output).get('settings') != settings:
+            raise UserError(f'{args.output} was made with other settings; repeat them, replace it with --overwrite, '
+                            'or choose another --output')
+        print(f'{args.output}.weights.h5 is complete; nothing to do')
+        return True
     return False

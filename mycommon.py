@@ -2,8 +2,11 @@
 import contextlib
 import json
 import os
+import re
+import signal
 import sys
 import tempfile
+import threading
 from typing import NamedTuple
 
 # Before TensorFlow is imported: its start-up notes would hide ours, and its errors reach us as exceptions anyway.
@@ -102,6 +105,32 @@ def write_json(path, value):
         f.write('\n')
 
 
+@contextlib.contextmanager
+def interruptible(listens=True):
+    """Inside, Ctrl-C and SIGTERM only turn the yielded function true, so that work ends between two steps.
+
+    A second one stops at once. listens=False: both pass by (workers other than the chief: it stops, they follow).
+    """
+    asked = []
+
+    def ask(number, frame):
+        if not listens:
+            return
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        os.write(2, b'\ninterrupted: this step is finished and saved first; once more stops at once\n')
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False   # only the main thread hears signals
+        return
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
 def guard(run, args):
     """run(args) with every expected failure turned into its exit code: 0, 2 (user), 3 (numbers), 130 (Ctrl-C)."""
     try:
@@ -113,9 +142,35 @@ def guard(run, args):
         print(f'error: damaged data set: {str(e.message).splitlines()[0]}; delete its folder and prepare it again',
               file=sys.stderr)
         return 2
+    except tf.errors.ResourceExhaustedError as e:
+        print(f'error: out of memory ({str(e.message).splitlines()[0][:100]}); use a smaller --batchsize or --size',
+              file=sys.stderr)
+        return 2
+    except MemoryError:
+        print('error: out of memory; use a smaller --batchsize, --size or --limit', file=sys.stderr)
+        return 2
+    except tf.errors.OpError as e:
+        return _told(e)
     except BrokenRun as e:
         print(f'stopped: {e}', file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print('interrupted; continue with --resume', file=sys.stderr)
         return 130
+
+
+LOST_WORKER = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
+               tf.errors.CancelledError)
+
+
+def _told(e):
+    """Exit code of an error of TensorFlow's own; those with an unknown cause go on as a traceback."""
+    line = re.search(r'UserError: (.*)', str(e))   # raised while tf.data read a file
+    if line:
+        print(f'error: {line[1]}', file=sys.stderr)
+        return 2
+    if isinstance(e, LOST_WORKER) or 'TF_CONFIG' in os.environ and isinstance(e, tf.errors.InternalError):
+        print(f'error: lost another worker ({str(e.message).splitlines()[0][:100]}); start all of them again with '
+              '--resume', file=sys.stderr)
+        return 2
+    raise e

@@ -1,5 +1,5 @@
 """What all trainers share: arguments, seeding, the loop, checkpoints and resume, history, distribution."""
-from mycommon import BrokenRun, Key, UserError, whole_file  # first: it quietens TensorFlow
+from mycommon import BrokenRun, Key, UserError, interruptible, whole_file  # first: it quietens TensorFlow
 
 import json
 import os
@@ -14,7 +14,7 @@ import mybackgrounds
 import mydatasets
 import mymodels
 import myweights
-from mycheckpoints import folder_of, read_checkpoint, write_checkpoint
+from mycheckpoints import checkpoints, folder_of, kept_precision, read_checkpoint, write_checkpoint
 from mydatagen import batches, in_order, to_float
 from myprogress import Progress
 
@@ -41,6 +41,8 @@ def start(args):
     keras.utils.set_random_seed(args.seed)   # initial weights; everything else random goes through a Key
     if args.deterministic and args.precision not in ('auto', 'float32'):
         raise UserError(f'--deterministic means float32; leave out --precision {args.precision}')
+    if args.precision == 'auto':
+        args.precision = kept_precision(args)
     if args.precision == 'auto':
         gpu = bool(tf.config.list_physical_devices('GPU'))
         fast = has_bfloat16() and not gpu and not args.deterministic
@@ -199,38 +201,37 @@ def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=No
     def save():
         if chief(strategy):
             write_checkpoint(args.output, now, state, {
-                'settings': settings, 'history': history, 'seen': seen, 'attempt': attempt,
-                'seconds': time.monotonic() - began})
+                'settings': settings, 'precision': args.precision, 'history': history, 'seen': seen,
+                'attempt': attempt, 'seconds': time.monotonic() - began})
     chunk, saved = 1, time.monotonic()
-    with Progress(args, total, first) as show:
-        try:
-            while now < total:
-                tick, n = time.monotonic(), min(chunk, per_epoch - now % per_epoch)
-                losses = {k: v.numpy() for k, v in run(feed, tf.constant(n)).items()}
-                _abort_unless_finite(losses, now, args.output)
-                seen = {k: seen.get(k, 0.) + float(v.astype(np.float64).sum()) for k, v in losses.items()}
-                now += n
-                took = time.monotonic() - tick
-                # the first call traces the graph and tells nothing about the time of a step
-                chunk = 2 if now - n == first else max(1, min(100, round(n*CHUNK_SECONDS/took)))
-                show(now, {k: float(v[-1]) for k, v in losses.items()}, n*args.batchsize/took)
-                if now % per_epoch == 0:
-                    epoch, means = now//per_epoch, {k: v/per_epoch for k, v in seen.items()}
-                    if validate and (epoch % every == 0 or epoch == args.epochs):
-                        means |= validate()
-                    history.append({'epoch': epoch, **means, 'seconds': round(time.monotonic() - began, 2)})
-                    seen = {}
-                    show(now, history[-1], None)
-                    if each_epoch:
-                        each_epoch(epoch)
-                    if check:
-                        check(means, now)
-                if now % per_epoch == 0 or time.monotonic() - saved > 60*args.minutes:
-                    save()
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            save()
-            raise
+    with Progress(args, total, first) as show, interruptible(chief(strategy)) as interrupted:
+        while now < total:
+            tick, n = time.monotonic(), min(chunk, per_epoch - now % per_epoch)
+            losses = {k: v.numpy() for k, v in run(feed, tf.constant(n)).items()}
+            _abort_unless_finite(losses, now, args.output)
+            # one by one from left to right: the sum must not depend on how long the chunks were
+            seen = {k: float(np.cumsum([seen.get(k, 0.), *v], dtype=np.float64)[-1]) for k, v in losses.items()}
+            now += n
+            took = time.monotonic() - tick
+            # the first call traces the graph and tells nothing about the time of a step
+            chunk = 2 if now - n == first else max(1, min(100, round(n*CHUNK_SECONDS/took)))
+            show(now, {k: float(v[-1]) for k, v in losses.items()}, n*args.batchsize/took)
+            if now % per_epoch == 0:
+                epoch, means = now//per_epoch, {k: v/per_epoch for k, v in seen.items()}
+                if validate and (epoch % every == 0 or epoch == args.epochs):
+                    means |= validate()
+                history.append({'epoch': epoch, **means, 'seconds': round(time.monotonic() - began, 2)})
+                seen = {}
+                show(now, history[-1], None)
+                if each_epoch:
+                    each_epoch(epoch)
+                if check:
+                    check(means, now)
+            if now % per_epoch == 0 or time.monotonic() - saved > 60*args.minutes or interrupted():
+                save()
+                saved = time.monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
     return history
 
 
@@ -246,11 +247,13 @@ def _runner(step, strategy, seed):
         return losses if parts == 1 else {
             k: strategy.reduce(tf.distribute.ReduceOp.MEAN, v, None) for k, v in losses.items()}
 
+    one = tf.function(one)
+
     @tf.function
     def run(feed, n):
-        losses = one(feed)
-        arrays = {k: tf.TensorArray(tf.float32, n).write(0, v) for k, v in losses.items()}
-        for i in tf.range(1, n):
+        names = one.get_concrete_function(feed).structured_outputs   # one copy of the step, traced once
+        arrays = {k: tf.TensorArray(tf.float32, n) for k in names}
+        for i in tf.range(n):
             losses = one(feed)
             arrays = {k: a.write(i, losses[k]) for k, a in arrays.items()}
         return {k: a.stack() for k, a in arrays.items()}
@@ -273,8 +276,9 @@ def _abort_unless_finite(losses, first, output):
     for name, values in losses.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise BrokenRun(f'{name} is {values[bad[0]]} at step {first + bad[0] + 1}; the last good state is in '
-                            f'{folder_of(output)}: lower --lr, or use --precision float32')
+            kept = f'; the last good state is in {folder_of(output)}' if checkpoints(output) else ''
+            raise BrokenRun(f'{name} is {values[bad[0]]} at step {first + bad[0] + 1}{kept}: lower --lr and start '
+                            'anew with --overwrite, or go on with --resume --precision float32')
 
 
 def chief(strategy):

@@ -29,7 +29,7 @@ def settings(args, parents=()):
 
 def run(args):
     fingerprint = settings(args)
-    if mycheckpoints.finished(args):
+    if mycheckpoints.finished(args, fingerprint):
         return
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
@@ -42,8 +42,8 @@ def run(args):
         step = mytrain.supervised_step(model, optimizer)
         history = mytrain.fit(prepare, step, data, args, {'model': model.variables, 'optimizer': optimizer.variables},
                               fingerprint, mytrain.validator(model, data), began=began)
-    mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
-                   say=f'python train2.py {args.dataset} {args.output}')
+        mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
+                       say=f'python train2.py {args.dataset} {args.output}')
 
 
 def main(argv=None):

@@ -160,7 +160,7 @@ def picture(path, data, unet, args, fill, count=10):
 def run(args):
     about = myweights.read_sidecar(args.classifier)
     fingerprint = settings(args, [about.get('settings')])
-    if mycheckpoints.finished(args):
+    if mycheckpoints.finished(args, fingerprint):
         return
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
@@ -176,9 +176,9 @@ def run(args):
                 raise BrokenRun(f'the masks collapsed twice: {problem}; try another --area, --fill or --seed')
             print(f'the masks collapsed: {problem}; starting once more with another key', file=sys.stderr)
             mycheckpoints.forget(args)
-    mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet', {'classifier': args.classifier},
-                   {'width': args.width}, f'python train3.py {args.dataset} {args.classifier} {args.output} '
-                   f'otsu adv', area=found)
+        mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet', {'classifier': args.classifier},
+                       {'width': args.width}, f'python train3.py {args.dataset} {args.classifier} {args.output} '
+                       f'otsu adv', area=found)
 
 
 def main(argv=None):

@@ -238,7 +238,7 @@ def run(args):
             about[role] = myweights.read_sidecar(path)
             parents[role] = myweights.stem(path)
     fingerprint = settings(args, [a.get('settings') for a in about.values()])
-    if mycheckpoints.finished(args):
+    if mycheckpoints.finished(args, fingerprint):
         return
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
@@ -265,8 +265,8 @@ def run(args):
         each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
         validate = mytrain.validator(model, data, None if data.monochrome else mask)
         history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive, began=began)
-    mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
-                   about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
+        mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
+                       about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
 
 
 def method(args):

@@ -7,6 +7,8 @@ import time
 
 from mycommon import guard  # first: it quietens TensorFlow
 
+import keras
+
 import myargs
 import mycheckpoints
 import mymodels
@@ -43,12 +45,13 @@ def global_branch(args, data, prepare):
     if not args.global_classifier:
         model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights, **options)
         first = mycheckpoints.renamed(args, path)
-        if not mycheckpoints.finished(first):
+        fingerprint = myargs.fingerprint('train1', args)
+        if not mycheckpoints.finished(first, fingerprint):
             optimizer = mytrain.adam(args, model.trainable_variables)
             step = mytrain.supervised_step(model, optimizer)
-            fingerprint = myargs.fingerprint('train1', args)
-            history = mytrain.fit(prepare, step, data, first, {'model': model.variables, 'optimizer': optimizer.variables},
-                                  fingerprint, mytrain.validator(model, data))
+            history = mytrain.fit(prepare, step, data, first,
+                                  {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
+                                  mytrain.validator(model, data))
             mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline', network=options)
     return myweights.load(path, 'classifier', data.shape, data.classes)
 
@@ -56,22 +59,24 @@ def global_branch(args, data, prepare):
 def run(args):
     parents = [myweights.read_sidecar(args.global_classifier).get('settings')] if args.global_classifier else []
     fingerprint = settings(args, parents)
-    if mycheckpoints.finished(args):
+    if mycheckpoints.finished(args, fingerprint):
         return
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     with strategy.scope():
         base, about = global_branch(args, data, prepare)
+        keras.utils.set_random_seed(args.seed)   # the same start whether the global branch was trained just now
         model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
         args.lr = args.lr or mymodels.SMALL_RATE
         optimizer = mytrain.adam(args, model.trainable_variables)
         history = mytrain.fit(prepare, mytrain.supervised_step(model, optimizer), data, args,
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
                               mytrain.validator(model, data), began=began)
-    mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',
-                   {'global': args.global_classifier or args.output + '-global'},
-                   {**about.get('network', {}), 'tau': args.tau}, f'python evaluate.py {args.dataset} {args.output}')
+        mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',
+                       {'global': args.global_classifier or args.output + '-global'},
+                       {**about.get('network', {}), 'tau': args.tau},
+                       f'python evaluate.py {args.dataset} {args.output}')
 
 
 def main(argv=None):

@@ -1,0 +1,96 @@
+"""The reproduction from nothing to a table, and the commands of the README."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import myargs
+import myrows
+import reproduce
+import train3
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tmp_path, capsys, monkeypatch):
+    out = str(tmp_path/'runs')
+    words = ['toy', '--methods', 'baseline', 'proposal', '--out', out, '--quiet']
+    assert reproduce.main(words) == 0
+    rows = myrows.read(out + '/accuracy.csv')
+    assert len(rows) == 2*7 and {r['method'] for r in rows} == {'baseline', 'proposal'}
+    assert {r['method'] for r in myrows.read(out + '/masks.csv')} == {'unet-otsu', 'raw-otsu'}
+    assert 'Proposal' in capsys.readouterr().out
+    text = (tmp_path/'runs'/'tables.md').read_text()
+    shown = f'{100*myrows.find(rows, method="proposal", test="original")[0]["accuracy"]:.1f}'
+    assert shown in text and 'tabular' in (tmp_path/'runs'/'tables.tex').read_text()
+    for name in ('method', 'toy-teaser', 'toy-masks', 'toy-backgrounds', 'toy-training', 'toy-sensitivity'):
+        assert (tmp_path/'runs'/'figures'/f'{name}.png').stat().st_size > 5000, name
+    logged = [json.loads(line) for line in open(out + '/runs.jsonl')]
+    assert [e['phase'] for e in logged if 'phase' in e] == ['baseline', 'unet', 'proposal']
+
+    # recorded rows count as done even where the weights are not: nothing is trained again
+    shutil.rmtree(out + '/saved')
+
+    def forbidden(*_):
+        raise AssertionError('trained again')
+    monkeypatch.setattr(reproduce, 'ensure', forbidden)
+    before = open(out + '/accuracy.csv').read()
+    assert reproduce.main(words) == 0
+    assert reproduce.main([*words, '--tables-only']) == 0
+    assert open(out + '/accuracy.csv').read() == before
+
+
+def plan(**changes):
+    args = reproduce.parse(['toy', *[w for k, v in changes.items() for w in (f'--{k}', str(v))]])
+    return reproduce.Plan(args, 'toy', 0, True)
+
+
+def test_settings_of_a_row_follow_the_whole_chain_of_phases():
+    base = plan()
+    assert base.settings('proposal') == plan().settings('proposal')
+    assert base.settings('proposal') != base.settings('textures')
+    assert base.settings('proposal') != plan(limit=100).settings('proposal')
+    assert base.settings('proposal') == plan(precision='float32').settings('proposal')
+    assert base.settings('proposal') == base._replace(seed=1).settings('proposal')   # the seed has its own column
+    args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv'])
+    assert train3.settings(args, ['a', 'b']) != train3.settings(args, ['a', 'c'])
+
+
+def test_an_option_given_at_its_default_does_not_change_the_settings():
+    plain, given = (train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *more]) for more in ([], ['--halo', '2']))
+    assert myargs.fingerprint('train3', plain) == myargs.fingerprint('train3', given)
+
+
+def test_shards_share_the_work_without_overlap():
+    assert reproduce.parse(['toy', '--shard', '2/3']).shard == (1, 3)
+    for wrong in ('0/3', '4/3', '1', 'a/b'):
+        with pytest.raises(SystemExit) as e:
+            reproduce.parse(['toy', '--shard', wrong])
+        assert e.value.code == 2
+
+
+def readme_commands():
+    text = open(os.path.join(ROOT, 'README.md')).read()
+    block = re.search(r'<!-- commands: a test runs these -->\n```\n(.*?)```', text, re.S).group(1)
+    return [line for line in block.splitlines() if line.startswith('python ')]
+
+
+def test_the_readme_leads_through_every_script_with_arguments_that_they_take():
+    scripts = [line.split()[1] for line in readme_commands()]
+    assert scripts == ['train1.py', 'train2.py', 'train3.py', 'train_att.py', 'evaluate.py', 'evaluate_seg.py']
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work(tmp_path):
+    for line in readme_commands():
+        words = [os.path.join(ROOT, w) if w.endswith('.py') else w for w in line.split()[1:]]
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, (line, done.stderr)
+    assert 'mean of six' in subprocess.run(
+        [sys.executable, os.path.join(ROOT, 'evaluate.py'), 'digits_backgrounds', 'saved/digits-adv-0'],
+        cwd=tmp_path, capture_output=True, text=True).stdout
+    assert list((tmp_path/'saved'/'masks').glob('*.png'))
