@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint clean readme
 
 .venv/installed: requirements.txt requirements-dev.txt
 	@echo "making .venv and installing the pinned requirements (some minutes, once) ..."
@@ -24,3 +24,8 @@ lint: .venv/installed
 
 clean:
 	rm -rf .venv runs
+
+readme:  ## copies the recorded tables into the README
+	$(BIN)/python -c "import re; t = open('results/tables.md').read(); r = open('README.md').read(); \
+	open('README.md', 'w').write(re.sub(r'(?s)(<!-- tables -->\n).*?(<!-- end of tables -->)', \
+	lambda m: m[1] + t + m[2], r))"

@@ -8,10 +8,11 @@ import sys
 
 import mydatasets
 
-METHOD_VERSION = 1   # raised by hand when the meaning of the settings changes: old rows no longer count as done
+METHOD_VERSION = 1   # raised by hand when settings change their meaning: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
-NOT_SETTINGS = ('output data_dir resume overwrite strategy precision deterministic paper quiet minutes debug imsave '
-                'changed seed dataset classifier unet global_classifier backgrounds skip_damaged func').split()
+NOT_SETTINGS = ['output', 'data_dir', 'resume', 'overwrite', 'strategy', 'precision', 'deterministic',
+                'paper', 'quiet', 'minutes', 'debug', 'imsave', 'changed', 'seed', 'dataset', 'classifier',
+                'unet', 'global_classifier', 'backgrounds', 'skip_damaged', 'func']
 
 
 def parser(description, example, **defaults):
@@ -21,16 +22,20 @@ def parser(description, example, **defaults):
     p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}')
     g = p.add_argument_group('training')
     g.add_argument('--epochs', type=whole(1), help='number of epochs')
-    g.add_argument('--steps-per-epoch', type=whole(0), help='steps of an epoch; 0: one pass over the training images')
+    g.add_argument('--steps-per-epoch', type=whole(0),
+                   help='steps of an epoch; 0: one pass over the training images')
     g.add_argument('--batchsize', type=whole(1), default=128, help='images per step')
-    g.add_argument('--lr', type=positive, help="Adam's rate, falling to 0 along a half cosine (--paper: constant)")
-    g.add_argument('--seed', type=whole(0), default=0, help='of initial weights, order, augmentation, backgrounds')
-    g.add_argument('--paper', action='store_true', help="the original code's settings for all options at once; "
-                   'options given beside it win')
+    g.add_argument('--lr', type=positive,
+                   help="Adam's rate, falling to 0 along a half cosine (--paper: constant)")
+    g.add_argument('--seed', type=whole(0), default=0,
+                   help='of initial weights, order, augmentation, backgrounds')
+    g.add_argument('--paper', action='store_true',
+                   help="the original code's settings for all options at once; options given beside it win")
     g.add_argument('--fill-outside', choices=('auto', 'constant', 'nearest'), default='auto',
                    help='what augmentation brings in from outside; auto: 0 for monochrome sets, else nearest')
     g.add_argument('--flip', choices=('auto', 'yes', 'no'), default='auto',
-                   help='mirror half of the images; auto: not where a mirrored object is another one (digits, signs)')
+                   help='mirror half of the images; auto: not where a mirrored object is another one '
+                   '(digits, signs)')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
     g = p.add_argument_group('data')
     g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
@@ -54,11 +59,13 @@ def parser(description, example, **defaults):
 
 def add_network_arguments(p):
     g = p.add_argument_group('network')
-    g.add_argument('--backbone', help='a network of keras.applications by name; the default is the small classifier '
-                   'below 128 pixels and VGG19 from there on')
-    g.add_argument('--backbone-weights', default='imagenet', metavar='imagenet|none|FILE', help='to start from')
+    g.add_argument('--backbone', help='a network of keras.applications by name; the default is the small '
+                   'classifier below 128 pixels and VGG19 from there on')
+    g.add_argument('--backbone-weights', default='imagenet', metavar='imagenet|none|FILE',
+                   help='to start from')
     g.add_argument('--width', type=whole(1), default=32, help='filters of the first block')
-    g.add_argument('--dense', type=whole(1), help='units of the dense layers; None: 128, or 4096 for backbones')
+    g.add_argument('--dense', type=whole(1),
+                   help='units of the dense layers; None: 128, or 4096 for backbones')
 
 
 def whole(low):
@@ -92,7 +99,7 @@ PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'const
 
 
 def parse(p, argv, paper=None):
-    """Parsed arguments; mistakes leave with exit code 2 and one line. paper: what --paper means for this script."""
+    """Parsed arguments; mistakes leave with exit code 2 and one line. paper: what --paper means here."""
     def error(message):
         print(f'error: {message}; see --help', file=sys.stderr)
         raise SystemExit(2)
@@ -109,8 +116,8 @@ def parse(p, argv, paper=None):
 def fingerprint(script, args, parents=()):
     """Short name of the settings of a whole chain of phases: rows of different settings never share a cell.
 
-    Settings at their defaults do not count, so that a new option leaves recorded rows as they are; a new default
-    is a new METHOD_VERSION.
+    Settings at their defaults do not count, so that a new option leaves recorded rows as they are; a new
+    default is a new METHOD_VERSION.
     """
     text = json.dumps([METHOD_VERSION, script, args.changed, list(parents)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -28,7 +28,7 @@ def dilate(m, radius):
 
 
 def dilate_between(m, low, high, key):
-    """Each mask grown by its own radius, drawn from low..high, so that no width of halo gives the object away."""
+    """Each mask grown by its own radius from low..high, so that no width of halo gives the object away."""
     if low == high:
         return dilate(m, low)
     choice = key.uniform(tf.shape(m)[0], (), 0, high - low + 1, tf.int32)
@@ -37,7 +37,7 @@ def dilate_between(m, low, high, key):
 
 
 def border_colour(x, width=4):
-    """Median of the outer pixels at the top, left and right (the object may rest on the bottom). (n, 1, 1, c).
+    """Median of the outer pixels at top, left and right (the object may rest on the bottom). (n, 1, 1, c).
 
     The median, not the mean: clothes that touch the border would tint it, and then the classifier could read
     the filled object's silhouette as well as the object.
@@ -48,7 +48,7 @@ def border_colour(x, width=4):
     return pixels[:, tf.shape(pixels)[1]//2][:, None, None, :]
 
 
-# The paper's test patterns: side -> (side, side) uint8 in {0, 1}. Geometry as in the published code at 32 pixels.
+# The paper's test patterns: side -> (side, side) uint8 in {0, 1}, as in the published code at 32 pixels.
 
 def stripes(side, phase=0):
     """Diagonals y = x + b, 2 thick, one every 10 pixels, the first at b = 1 - side."""
@@ -115,8 +115,9 @@ def noise(x, key):
 def threshold(field, key):
     """Fields (n, h, w, c) -> backgrounds in [0, 1], whatever the scale of the field.
 
-    Each field is brought to mean 0 and deviation 1, shifted by a normal threshold and squashed at a contrast between
-    soft and hard: sparse, dense, plain, grey and black-and-white backgrounds all occur, and stay to occur.
+    Each field is brought to mean 0 and deviation 1, shifted by a normal threshold and squashed at a
+    contrast between soft and hard: sparse, dense, plain, grey and black-and-white backgrounds all occur,
+    and stay to occur.
     """
     mean, variance = tf.nn.moments(field, (1, 2), keepdims=True)
     n, c = tf.shape(field)[0], field.shape[-1]
@@ -128,8 +129,8 @@ def threshold(field, key):
 def textures(x, key, max_stretch=4.):
     """Smooth random noise seen at a random scale, stretch, angle and contrast, each image its own.
 
-    Uniform noise is magnified by a random affine map (and wraps around); with several channels they share the map and,
-    in half of the images, the noise (grey), so that neither shape nor hue is tied to a class.
+    Uniform noise is magnified by a random affine map (and wraps around); with several channels they share
+    the map and, in half of the images, the noise (grey), so that neither shape nor hue is tied to a class.
     """
     n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
     u = key.fold(1).uniform(n, (6,))
@@ -143,7 +144,8 @@ def textures(x, key, max_stretch=4.):
     x0, y0 = side*u[:, 3] - (a + b)*centre, side*u[:, 4] - (c + d)*centre
     zero = tf.zeros_like(a)
     field = tf.raw_ops.ImageProjectiveTransformV3(
-        images=key.fold(2).uniform(n, (side, side, channels)), transforms=tf.stack([a, b, x0, c, d, y0, zero, zero], 1),
+        images=key.fold(2).uniform(n, (side, side, channels)),
+        transforms=tf.stack([a, b, x0, c, d, y0, zero, zero], 1),
         output_shape=[side, side], fill_value=0., interpolation='BILINEAR', fill_mode='WRAP')
     if channels > 1:
         grey = (u[:, 5] < 0.5)[:, None, None, None]
@@ -152,7 +154,7 @@ def textures(x, key, max_stretch=4.):
 
 
 def photographs(images):
-    """Source of random crops, mirrored half of the time. images: uint8 (k, H, W, c), H and W >= those of x."""
+    """Source of random crops, half of them mirrored. images: uint8 (k, H, W, c), H and W >= those of x."""
     pictures = tf.constant(images)
     _, height, width, channels = images.shape
 
@@ -183,7 +185,7 @@ def patterns_source(side):
 
 
 def mixed(sources):
-    """One source out of several: the images of a batch draw from them in turn (a batch is in random order)."""
+    """One source out of several: the images of a batch take turns (a batch is in random order)."""
     def mix(x, key):
         parts = [source(x[i::len(sources)], key.fold(100 + i)) for i, source in enumerate(sources)]
         return interleave(parts, tf.shape(x)[0])
@@ -201,8 +203,8 @@ def interleave(parts, n):
 
 
 def validation_shapes(x, key, count=12):
-    """The validation family, never trained on: random ellipses, rectangles and lines on a plain ground, grey or
-    coloured in half of the images, black and white in the others."""
+    """The validation family, never trained on: random ellipses, rectangles and lines on a plain ground,
+    grey or coloured in half of the images, black and white in the others."""
     n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
     grid = tf.cast(tf.range(side), tf.float32)
     b = tf.ones_like(x)*key.fold(0).uniform(n, (1, 1, channels))
@@ -212,7 +214,8 @@ def validation_shapes(x, key, count=12):
         dx, dy = grid[None, None, :] - side*u[:, 0], grid[None, :, None] - side*u[:, 1]
         along, across = dx*tf.cos(angle) + dy*tf.sin(angle), dy*tf.cos(angle) - dx*tf.sin(angle)
         long, wide = side*(0.05 + 0.2*u[:, 3]), side*(0.05 + 0.2*u[:, 4])
-        shapes = (tf.square(along/long) + tf.square(across/wide) < 1, (abs(along) < long) & (abs(across) < wide),
+        shapes = (tf.square(along/long) + tf.square(across/wide) < 1,
+                  (abs(along) < long) & (abs(across) < wide),
                   abs(across) < 1)
         kind = tf.cast(3*u[:, 5], tf.int32)
         inside = tf.where(kind == 0, shapes[0], tf.where(kind == 1, shapes[1], shapes[2]))[..., None]

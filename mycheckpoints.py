@@ -1,4 +1,4 @@
-"""Checkpoints: NAME.checkpoint/STEP.npz, whole or absent, the newest two; a damaged one gives way to the one before."""
+"""Checkpoints: NAME.checkpoint/STEP.npz, whole or absent, the newest two; damaged ones are passed over."""
 from mycommon import UserError, whole_file  # first: it quietens TensorFlow
 
 import argparse
@@ -16,8 +16,8 @@ from myweights import read_sidecar
 
 CHECKPOINTS = 2      # the newest ones that are kept
 # what a checkpoint says about itself
-FIELDS = {'settings': str, 'precision': str, 'attempt': int, 'step': int, 'history': list, 'seconds': (int, float),
-          'seen': dict}
+FIELDS = {'settings': str, 'precision': str, 'attempt': int, 'step': int, 'history': list,
+          'seconds': (int, float), 'seen': dict}
 
 
 def folder_of(output):
@@ -27,7 +27,8 @@ def folder_of(output):
 def write_checkpoint(output, step, state, about):
     """Variables by name and JSON about them in one .npz; the newest CHECKPOINTS files stay."""
     arrays = {f'{k}/{i}': np.asarray(v.numpy()) for k, vs in state.items() for i, v in enumerate(vs)}
-    with whole_file(os.path.join(folder_of(output), f'{step:09d}.npz')) as temporary, open(temporary, 'wb') as f:
+    path = os.path.join(folder_of(output), f'{step:09d}.npz')
+    with whole_file(path) as temporary, open(temporary, 'wb') as f:
         np.savez(f, about=np.array(json.dumps({**about, 'step': step})), **arrays)
     for old in checkpoints(output)[CHECKPOINTS:]:
         os.remove(old)
@@ -36,7 +37,8 @@ def write_checkpoint(output, step, state, about):
 def checkpoints(output):
     """Checkpoint files, the newest first."""
     try:
-        names = sorted((n for n in os.listdir(folder_of(output)) if re.fullmatch(r'\d{9}\.npz', n)), reverse=True)
+        names = sorted((n for n in os.listdir(folder_of(output)) if re.fullmatch(r'\d{9}\.npz', n)),
+                       reverse=True)
     except OSError:
         return []
     return [os.path.join(folder_of(output), n) for n in names]
@@ -44,9 +46,9 @@ def checkpoints(output):
 
 @contextlib.contextmanager
 def _opened(path):
-    """The arrays of a checkpoint by name. It may come from a stranger: nothing is unpickled or unpacked to more."""
+    """A checkpoint's arrays by name. It may be a stranger's: nothing is unpickled or unpacked to more."""
     with zipfile.ZipFile(path) as z:
-        if sum(i.file_size for i in z.infolist()) > os.path.getsize(path):   # we write them without compression
+        if sum(i.file_size for i in z.infolist()) > os.path.getsize(path):   # ours are not compressed
             raise ValueError('it is compressed')
     with np.load(path, allow_pickle=False) as f:   # the zip's checksums show damage
         yield f
@@ -76,14 +78,16 @@ def newest(output, arrays=True):
                 return path, {k: f[k] for k in f.files if k != 'about'} if arrays else {}, _said(f)
         except Exception as e:   # damage makes the readers raise nearly anything
             if arrays:
-                print(f'{path} is damaged ({" ".join(str(e).split())[:80]}); trying the one before', file=sys.stderr)
+                print(f'{path} is damaged ({" ".join(str(e).split())[:80]}); trying the one before',
+                      file=sys.stderr)
     if arrays and checkpoints(output):
-        print(f'no checkpoint in {folder_of(output)} is readable; starting from the beginning', file=sys.stderr)
+        print(f'no checkpoint in {folder_of(output)} is readable; starting from the beginning',
+              file=sys.stderr)
     return None, {}, {}
 
 
 def read_checkpoint(output, state, settings):
-    """Restores the newest readable checkpoint and returns what it says, or None. Errors: UserError (of another run)."""
+    """Restores the newest readable checkpoint; returns what it says, or None. UserError: of another run."""
     path, arrays, about = newest(output)
     if path is None:
         return None
@@ -112,7 +116,7 @@ def kept_precision(args):
 
 
 def renamed(args, output):
-    """The same arguments for another output: a run inside a run, which is continued when it was interrupted."""
+    """The same arguments for another output: a run inside a run, continued when it was interrupted."""
     return argparse.Namespace(**{**vars(args), 'output': output, 'resume': not args.overwrite})
 
 
@@ -133,19 +137,19 @@ def sweep(output):
 
 
 def finished(args, settings):
-    """True when --resume meets complete weights. Errors: UserError when they exist and may not be replaced."""
+    """True when --resume meets complete weights. UserError when they exist and may not be replaced."""
     complete = os.path.exists(args.output + '.weights.h5') and os.path.exists(args.output + '.json')
     begun = checkpoints(args.output)
     if not args.overwrite and not args.resume and (complete or begun):
-        raise UserError(f'{args.output} exists; continue it with --resume, replace it with --overwrite, or choose '
-                        'another --output')
+        raise UserError(f'{args.output} exists; continue it with --resume, replace it with --overwrite, or '
+                        'choose another --output')
     sweep(args.output)
     if args.overwrite:
         shutil.rmtree(folder_of(args.output), ignore_errors=True)
-    elif args.resume and complete and not begun:   # checkpoints go last: beside them the weights are those of before
+    elif args.resume and complete and not begun:   # checkpoints go last: weights beside them are older
         if read_sidecar(args.output).get('settings') != settings:
-            raise UserError(f'{args.output} was made with other settings; repeat them, replace it with --overwrite, '
-                            'or choose another --output')
+            raise UserError(f'{args.output} was made with other settings; repeat them, replace it with '
+                            '--overwrite, or choose another --output')
         print(f'{args.output}.weights.h5 is complete; nothing to do')
         return True
     return False

@@ -1,4 +1,4 @@
-"""What every module needs: the user's mistakes, the random key, and files that are written whole or not at all."""
+"""What every module needs: the user's mistakes, the random key, and files written whole or not at all."""
 import contextlib
 import json
 import os
@@ -9,7 +9,7 @@ import tempfile
 import threading
 from typing import NamedTuple
 
-# Before TensorFlow is imported: its start-up notes would hide ours, and its errors reach us as exceptions anyway.
+# Before TensorFlow is imported: its start-up notes would hide ours, and its errors reach us as exceptions.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
@@ -35,11 +35,11 @@ with _silence():
 
 
 class UserError(Exception):
-    """The user's mistake. The message says what is wrong, where, and how to mend it; scripts exit with code 2."""
+    """The user's mistake. It says what is wrong, where, and how to mend it; scripts exit with code 2."""
 
 
 class BrokenRun(Exception):
-    """Numbers went wrong (NaN, a collapsed mask, a dead generator). Names the step; scripts exit with code 3."""
+    """Numbers went wrong (NaN, a collapsed mask, a dead generator). Names the step; scripts exit with 3."""
 
 
 class Key(NamedTuple):
@@ -78,7 +78,7 @@ class Key(NamedTuple):
 
 @contextlib.contextmanager
 def whole_file(path):
-    """A temporary path beside `path`, renamed to it when the block ends well: a killed run leaves no half file."""
+    """A temporary path beside `path`, renamed to it when the block ends well: no run leaves half a file."""
     folder, name = os.path.split(os.path.abspath(path))
     try:
         os.makedirs(folder, exist_ok=True)
@@ -93,7 +93,8 @@ def whole_file(path):
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would lock out the user's colleagues
         os.replace(temporary, path)
     except OSError as e:
-        raise UserError(f'cannot write {path}: {e.strerror or e}; make room or choose another --output') from e
+        raise UserError(f'cannot write {path}: {e.strerror or e}; make room or choose another '
+                        '--output') from e
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
@@ -109,7 +110,7 @@ def write_json(path, value):
 def interruptible(listens=True):
     """Inside, Ctrl-C and SIGTERM only turn the yielded function true, so that work ends between two steps.
 
-    A second one stops at once. listens=False: both pass by (workers other than the chief: it stops, they follow).
+    A second one stops at once. listens=False: both pass by (workers but the chief: it stops, they follow).
     """
     asked = []
 
@@ -132,19 +133,19 @@ def interruptible(listens=True):
 
 
 def guard(run, args):
-    """run(args) with every expected failure turned into its exit code: 0, 2 (user), 3 (numbers), 130 (Ctrl-C)."""
+    """run(args), expected failures turned into exit codes: 0, 2 (user), 3 (numbers), 130 (Ctrl-C)."""
     try:
         return run(args) or 0
     except UserError as e:
         print(f'error: {e}', file=sys.stderr)
         return 2
     except tf.errors.DataLossError as e:
-        print(f'error: damaged data set: {str(e.message).splitlines()[0]}; delete its folder and prepare it again',
-              file=sys.stderr)
+        print(f'error: damaged data set: {str(e.message).splitlines()[0]}; delete its folder and prepare '
+              'it again', file=sys.stderr)
         return 2
     except tf.errors.ResourceExhaustedError as e:
-        print(f'error: out of memory ({str(e.message).splitlines()[0][:100]}); use a smaller --batchsize or --size',
-              file=sys.stderr)
+        print(f'error: out of memory ({str(e.message).splitlines()[0][:100]}); use a smaller --batchsize '
+              'or --size', file=sys.stderr)
         return 2
     except MemoryError:
         print('error: out of memory; use a smaller --batchsize, --size or --limit', file=sys.stderr)
@@ -170,7 +171,7 @@ def _told(e):
         print(f'error: {line[1]}', file=sys.stderr)
         return 2
     if isinstance(e, LOST_WORKER) or 'TF_CONFIG' in os.environ and isinstance(e, tf.errors.InternalError):
-        print(f'error: lost another worker ({str(e.message).splitlines()[0][:100]}); start all of them again with '
-              '--resume', file=sys.stderr)
+        print(f'error: lost another worker ({str(e.message).splitlines()[0][:100]}); start all of them '
+              'again with --resume', file=sys.stderr)
         return 2
     raise e

@@ -34,7 +34,7 @@ class Images:
 def augmenter(flip=False, fill='constant'):
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
-    fill: what comes in from outside, `constant` (0) or `nearest`. x: (n, h, w, c), m: (n, h, w, 1), in [0, 1].
+    fill: what comes in from outside, `constant` (0) or `nearest`. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
     def augment(x, m, key):
         n, (h, w, c) = tf.shape(x)[0], x.shape[1:]
@@ -49,7 +49,8 @@ def augmenter(flip=False, fill='constant'):
         zero = tf.zeros_like(a)
         both = tf.raw_ops.ImageProjectiveTransformV3(
             images=x if m is None else tf.concat([x, m], -1), fill_value=0., interpolation='BILINEAR',
-            transforms=tf.stack([a, b, x0, d, e, y0, zero, zero], 1), output_shape=[h, w], fill_mode=fill.upper())
+            transforms=tf.stack([a, b, x0, d, e, y0, zero, zero], 1), output_shape=[h, w],
+            fill_mode=fill.upper())
         brightness = key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS)
         return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
     return augment
@@ -76,7 +77,7 @@ def fetcher(images):
 
     def fetch(rows):
         batch = {'y': tf.gather(y, rows), **{k: tf.gather(v, rows) for k, v in arrays.items()}}
-        if streamed:   # one call a batch, batches in parallel; stateless, so that --deterministic keeps them parallel
+        if streamed:   # one call a batch, in parallel; stateless, so that --deterministic keeps it so
             x = tf.numpy_function(read, [tf.gather(paths, rows)], tf.uint8, stateful=False)
             batch['x'] = tf.ensure_shape(x, (rows.shape[0], *images.shape))
         return batch
@@ -87,16 +88,18 @@ def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(
     """Endless tf.data of prepared training batches from step `first_step` on.
 
     Every pass is a permutation of (seed, pass). prepare(batch, key): what a step does that needs no weights
-    (augmentation, random backgrounds); tf.data runs it beside the step before. With `parts` replicas a global batch
-    is cut into that many slices, and those of `mine` come one by one; `step` and `part` tell which it is.
-    Errors: a UserError when there are fewer images than a batch or the replicas do not divide it.
+    (augmentation, random backgrounds); tf.data runs it beside the step before. With `parts` replicas a
+    global batch is cut into that many slices, and those of `mine` come one by one; `step` and `part` tell
+    which it is. Errors: a UserError when there are fewer images than a batch or the replicas do not divide
+    it.
     """
     steps = len(images)//batchsize
     if not steps:
-        raise UserError(f'--batchsize {batchsize} is larger than the {len(images)} training images; use at most '
-                        f'{len(images)}')
+        raise UserError(f'--batchsize {batchsize} is larger than the {len(images)} training images; use at '
+                        f'most {len(images)}')
     if batchsize % parts:
-        raise UserError(f'--batchsize {batchsize} is not divisible by the {parts} replicas; use {batchsize*parts}')
+        raise UserError(f'--batchsize {batchsize} is not divisible by the {parts} replicas; use '
+                        f'{batchsize*parts}')
     numbers = list(range(parts))[mine]
     local = len(numbers)
 
@@ -104,15 +107,15 @@ def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(
         order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), tf.stack([seed, number]))
         rows = tf.reshape(order[:steps*batchsize], (steps, parts, batchsize//parts))[:, mine]
         return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, (-1, batchsize//parts)))
-    order = tf.data.Dataset.range(first_step//steps, 2**31 - 1).flat_map(lambda p: one_pass(tf.cast(p, tf.int32)))
-    order = order.skip(first_step % steps*local)
+    order = tf.data.Dataset.range(first_step//steps, 2**31 - 1)
+    order = order.flat_map(lambda p: one_pass(tf.cast(p, tf.int32))).skip(first_step % steps*local)
     fetch = fetcher(images)
 
     def make(index, rows):
         step, part = first_step + index//local, tf.gather(numbers, index % local)
         return {**prepare(fetch(rows), Key.of(seed, step, part, parts)), 'step': step, 'part': part}
-    data = tf.data.Dataset.zip(tf.data.Dataset.counter(), order).map(make, tf.data.AUTOTUNE, deterministic=True)
-    return data.prefetch(2)
+    data = tf.data.Dataset.zip(tf.data.Dataset.counter(), order)
+    return data.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
 def in_order(images, batchsize=512):

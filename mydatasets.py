@@ -92,9 +92,11 @@ def toy(split, size, data_dir):
     r = side*random.uniform(0.14, 0.22, (n, 1, 1))
     cx, cy = side*random.uniform(0.4, 0.6, (2, n, 1, 1))
     dy, dx = abs(np.mgrid[:side, :side][:, None] + 0.5 - np.stack([cy, cx]))
-    shapes = dx**2 + dy**2 < r**2, np.maximum(dx, dy) < r, (np.minimum(dx, dy) < r/3) & (np.maximum(dx, dy) < r)
+    square = np.maximum(dx, dy) < r
+    shapes = dx**2 + dy**2 < r**2, square, (np.minimum(dx, dy) < r/3) & square
     inside = np.choose(y[:, None, None], shapes)
-    return (inside*random.uniform(128, 255, (n, 1, 1))).astype(np.uint8)[..., None], y, ['disk', 'square', 'cross']
+    x = (inside*random.uniform(128, 255, (n, 1, 1))).astype(np.uint8)[..., None]
+    return x, y, ['disk', 'square', 'cross']
 
 
 def missing_files(name, what):
@@ -118,8 +120,9 @@ SOURCES = {
     'gtsrb': Source(from_tfds('visual_domain_decathlon/gtsrb', side=64), ('train', 'validation')),
     'synthdigits': Source(missing_files('synthdigits', 'train/<class>/* and test/<class>/* images')),
     'synsigns': Source(missing_files('synsigns', 'train/<class>/* and test/<class>/* images (75 and 25 %)')),
-    'prates': Source(missing_files('prates', 'components/data_<IPL,IPN,IPV,ISB>_<1..4>/* as train/<class>/* (1), '
-                                   'test-a/<class>/* (3) and test-b/<class>/* (2, 4), and bg/* as backgrounds/*')),
+    'prates': Source(missing_files('prates', 'components/data_<IPL,IPN,IPV,ISB>_<1..4>/* as '
+                                   'train/<class>/* (1), test-a/<class>/* (3) and test-b/<class>/* (2, 4), '
+                                   'and bg/* as backgrounds/*')),
 }
 # train on the first, test on both; classes that both have, in one order
 STL10_TO_CIFAR10 = {'car': 'automobile'}
@@ -172,7 +175,8 @@ def limited(y, limit):
     if limit is None:
         return np.arange(len(y))
     if limit < 2*len(np.unique(y)):
-        raise UserError(f'--limit {limit} leaves less than two images a class; use {2*len(np.unique(y))} or more')
+        raise UserError(f'--limit {limit} leaves less than two images a class; use {2*len(np.unique(y))} '
+                        'or more')
     rank = np.zeros(len(y), int)
     for c in np.unique(y):
         rank[y == c] = np.arange((y == c).sum())
@@ -224,7 +228,8 @@ def load(name, data_dir=None, size=None, limit=None, **folder_options):
 def _load_pair(name, data_dir, size, limit):
     """Train on the first set of a pair, test on both; only classes that both have, in the first one's order.
 
-    STL-10 lacks CIFAR-10's frog and has a monkey, and its bird stands before its car: names decide, not numbers.
+    STL-10 lacks CIFAR-10's frog and has a monkey, and its bird stands before its car: names decide, not
+    numbers.
     """
     def classes_of(base):
         classes = _read(base, 1, size, data_dir)[2]
@@ -252,7 +257,7 @@ def _load_pair(name, data_dir, size, limit):
 # Folders of photographs
 
 def _load_folder(name, size, limit, skip_damaged=False, backgrounds=None, fit='crop'):
-    """PATH/train, PATH/test*, PATH/masks, PATH/backgrounds as a Dataset; photographs too many to hold are streamed."""
+    """PATH/train, /test*, /masks, /backgrounds as a Dataset; photographs too many to hold are streamed."""
     size = size or FOLDER_SIDE
     folder, problems = _checked(name.removeprefix('folder:'), skip_damaged)
     for line in problems:
@@ -270,12 +275,12 @@ def _load_folder(name, size, limit, skip_damaged=False, backgrounds=None, fit='c
         return Images(paths, files.labels[rows], m, lambda path: myfolder.read_image(path, size, 3, fit),
                       (size, size, 3))
     train, validation = (images(files, rows[r]) for r in split_rows(files.labels[rows]))
-    tests = {split: Test(lambda f=f: images(f, np.arange(len(f.labels)))) for split, f in folder.splits.items()
-             if split != 'train'}
+    tests = {split: Test(lambda f=f: images(f, np.arange(len(f.labels))))
+             for split, f in folder.splits.items() if split != 'train'}
     pictures = myfolder.pictures_in(backgrounds) if backgrounds else folder.backgrounds
     photographs = myfolder.crops(pictures, 2*size) if pictures else None
-    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), False, files.masks is not None,
-                   photographs)
+    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), False,
+                   files.masks is not None, photographs)
 
 
 @functools.lru_cache(maxsize=4)

@@ -120,8 +120,8 @@ def pictures_in(path):
     """The photographs directly in a folder, for --backgrounds. Errors: a UserError when there are none."""
     found = _images(os.path.expanduser(path)) if os.path.isdir(os.path.expanduser(path)) else []
     if not found:
-        raise UserError(f'--backgrounds {printable(path)}: no such folder, or no images in it; give a folder of '
-                        'photographs')
+        raise UserError(f'--backgrounds {printable(path)}: no such folder, or no images in it; give a '
+                        'folder of photographs')
     return found
 
 

@@ -46,15 +46,15 @@ BGR_MEAN = 103.939, 116.779, 123.68   # ImageNet, 0..255 (VGG's release)
 
 @keras.saving.register_keras_serializable('background_invariance')
 class BGRMeanSubtraction(layers.Layer):
-    """RGB in [0, 1] -> BGR in 0..255 minus the ImageNet mean: what VGG and the first ResNets were trained on."""
+    """RGB in [0, 1] -> BGR in 0..255 minus the ImageNet mean: the input of VGG and the first ResNets."""
 
     def call(self, x):
         return x[..., ::-1]*255 - tf.constant(BGR_MEAN, x.dtype)
 
 
 def _preprocessing(name):
-    """(layer, keyword arguments of the builder): [0, 1] images -> what the weights of this backbone expect."""
-    if name.startswith('MobileNetV3') or name.startswith('ConvNeXt') or name.startswith('EfficientNetV2'):
+    """(layer, keyword arguments of the builder): [0, 1] images -> what this backbone's weights expect."""
+    if name.startswith(('MobileNetV3', 'ConvNeXt', 'EfficientNetV2')):
         return layers.Rescaling(255.), {'include_preprocessing': True}
     if name.startswith('EfficientNet'):   # version 1 preprocesses inside and has no switch
         return layers.Rescaling(255.), {}
@@ -67,7 +67,8 @@ def _preprocessing(name):
 
 def backbone_names():
     """Names of keras.applications that build a network, as `VGG19` or `MobileNetV3Small`."""
-    return sorted(n for n in dir(keras.applications) if n[0].isupper() and callable(getattr(keras.applications, n)))
+    return sorted(n for n in dir(keras.applications)
+                  if n[0].isupper() and callable(getattr(keras.applications, n)))
 
 
 def _backbone(shape, name, weights):
@@ -83,8 +84,9 @@ def _backbone(shape, name, weights):
     except ValueError as e:
         raise UserError(f'{name} does not take images of shape {shape}: {str(e).splitlines()[0]}') from e
     except Exception as e:   # Keras wraps whatever the download raised in a plain Exception
-        raise UserError(f'cannot download the ImageNet weights of {name} ({str(e).splitlines()[0][:120]}); give a '
-                        'file with --backbone-weights FILE, or train from scratch with --backbone-weights none') from e
+        raise UserError(f'cannot download the ImageNet weights of {name} ({str(e).splitlines()[0][:120]}); '
+                        'give a file with --backbone-weights FILE, or train from scratch with '
+                        '--backbone-weights none') from e
     if weights not in (None, 'none', 'imagenet'):
         from myweights import read_arrays   # late: myweights builds networks
         read_arrays(net, weights)
@@ -142,7 +144,8 @@ def generator(shape, tiles=2, width=32):
         logits = one(squares[:, 0])
     else:
         logits = layers.Concatenate(axis=1)([
-            layers.Concatenate(axis=2)([one(squares[:, r*tiles + c]) for c in range(tiles)]) for r in range(tiles)])
+            layers.Concatenate(axis=2)([one(squares[:, r*tiles + c]) for c in range(tiles)])
+            for r in range(tiles)])
     return keras.Model(inputs, layers.Activation('linear', dtype='float32', name='background')(logits),
                        name='generator')
 
@@ -181,7 +184,7 @@ class CropLargest(layers.Layer):
 
 
 def largest_component(active):
-    """Largest 8-connected component of each boolean map (n, h, w, 1); the first of equals in reading order."""
+    """Largest 8-connected component of each boolean map (n, h, w, 1); of equals the first to be read."""
     h, w = active.shape[1:3]
     cells = tf.reshape(tf.range(h*w, 0, -1, dtype=tf.float32), (1, h, w, 1))   # first cell, highest label
     on = tf.cast(active, tf.float32)
@@ -195,7 +198,7 @@ def largest_component(active):
 
 
 def attention(shape, classes, tau=0.7, base=None, **network):
-    """AG-CNN: a frozen global classifier, a local branch on the crop, and their fusion -> logits (n, classes).
+    """AG-CNN: a frozen global classifier, a local branch on the crop, their fusion -> logits (n, classes).
 
     base: the trained global classifier, or None for a new one of settings `network`.
     """

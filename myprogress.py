@@ -6,7 +6,7 @@ from myargs import label
 
 
 class Progress:
-    """Losses, images/s and time left: a bar on a terminal, a line an epoch elsewhere, nothing with --quiet."""
+    """Losses, images/s and time left, in one of these forms. `with` gives show(now, losses, rate)."""
 
     def __init__(self, args, total, first):
         self.args, self.total, self.first = args, total, first
@@ -15,8 +15,9 @@ class Progress:
         if not args.quiet and sys.stderr.isatty():
             from rich import progress
             self.bar = progress.Progress(
-                progress.TextColumn('{task.description}'), progress.BarColumn(), progress.TaskProgressColumn(),
-                progress.TextColumn('{task.fields[losses]}'), progress.TimeRemainingColumn())
+                progress.TextColumn('{task.description}'), progress.BarColumn(),
+                progress.TaskProgressColumn(), progress.TextColumn('{task.fields[losses]}'),
+                progress.TimeRemainingColumn())
             self.task = self.bar.add_task(label(args.dataset), total=total, completed=first, losses='')
 
     def __enter__(self):
@@ -36,6 +37,7 @@ class Progress:
             self.bar.update(self.task, completed=now, losses=text + speed)
         elif rate is None and not self.args.quiet:
             took = time.monotonic() - self.began
-            speed, done = (now - self.first)*self.args.batchsize/took, (now - self.first)/(self.total - self.first)
+            steps = now - self.first
+            speed, done = steps*self.args.batchsize/took, steps/(self.total - self.first)
             print(f'epoch {losses["epoch"]}/{self.epochs}: {text} | {speed:,.0f} images/s, '
                   f'{took/done - took:,.0f} s left', flush=True)

@@ -1,4 +1,4 @@
-"""What a reproduction shows: tables out of the recorded rows, and figures out of rows, weights and histories."""
+"""What a reproduction shows: tables out of recorded rows, figures out of rows, weights and histories."""
 from mycommon import Key, UserError, whole_file  # first: it quietens TensorFlow
 
 import json
@@ -47,14 +47,15 @@ def tables(out, datasets):
     for line in lines:
         print(line)
     text = '\n\n'.join([*(mytables.to_markdown(t) for t in found), *lines])
-    for name, content in (('tables.md', text), ('tables.tex', '\n\n'.join(mytables.to_latex(t) for t in found))):
+    latex = '\n\n'.join(mytables.to_latex(t) for t in found)
+    for name, content in (('tables.md', text), ('tables.tex', latex)):
         with whole_file(os.path.join(out, name)) as temporary, open(temporary, 'w', encoding='utf-8') as f:
             f.write(content + '\n')
     return rows
 
 
 def figures(out, plans, rows):
-    """Draws what can be drawn: from rows always, from weights and histories where they are on this machine."""
+    """Draws what can be drawn: from rows always, from weights and histories where this machine has them."""
     path = lambda *parts: os.path.join(out, 'figures', '-'.join(parts) + '.png')  # noqa: E731
     myfigures.method_diagram(path('method'))
     for plan in plans:
@@ -74,8 +75,12 @@ def draw(path, plan, rows):
         myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
     if any(t.startswith('noise-') for tests in found.values() for t in tests):
         myfigures.noise_curves(path(name, 'noise'), rows, name)
-    curves = {m: json.load(open(plan.path(m) + '.history.json')) for m in (*found, 'unet')
-              if '-' not in m and os.path.exists(plan.path(m) + '.history.json')}
+    curves = {}
+    for method in (*found, 'unet'):
+        history = plan.path(method) + '.history.json'
+        if '-' not in method and os.path.exists(history):
+            with open(history) as f:
+                curves[method] = json.load(f)
     if curves:
         myfigures.curves(path(name, 'training'), curves)
     shown = backgrounds_over_epochs(plan.path('proposal') + '.backgrounds')

@@ -14,7 +14,8 @@ def from_tfds(name, **keep):
         builder = _builder(name, data_dir)
         features, classes = builder.info.features, None
         if 'image' not in features or 'label' not in features:
-            raise UserError(f'{name} has no `image` and `label`, so it is no image classification set; take another')
+            raise UserError(f'{name} has no `image` and `label`, so it is no image classification set; '
+                            'take another')
         classes = list(features['label'].names or map(str, range(features['label'].num_classes or 0)))
         side = size or keep.get('side') or features['image'].shape[0]
         if not side:
@@ -30,8 +31,9 @@ def from_tfds(name, **keep):
             data = builder.as_dataset(split=split, shuffle_files=False).map(prepare, tf.data.AUTOTUNE)
             xs, ys = zip(*((x.numpy(), y.numpy()) for x, y in data.batch(1024)))
         except (tf.errors.OpError, ValueError, KeyError, AssertionError, OSError) as e:
-            raise UserError(f'data set {name} in {builder.data_dir} is damaged ({str(e).splitlines()[0][:120]}); '
-                            'delete that folder and prepare it again') from e
+            raise UserError(f'data set {name} in {builder.data_dir} is damaged '
+                            f'({str(e).splitlines()[0][:120]}); delete that folder and prepare it '
+                            'again') from e
         return np.concatenate(xs), np.concatenate(ys), classes
     return read
 
@@ -54,8 +56,9 @@ def _builder(name, data_dir):
         try:
             builder.download_and_prepare()
         except Exception as e:   # checksums, servers, disks: whatever it was, the mend is the same
-            raise UserError(f'download of {name} failed ({str(e).splitlines()[0][:120]}); prepare it on a machine with '
-                            f'a network and copy it to {builder.data_dir}, or use digits, which needs nothing') from e
+            raise UserError(f'download of {name} failed ({str(e).splitlines()[0][:120]}); prepare it on a '
+                            f'machine with a network and copy it to {builder.data_dir}, or use digits, '
+                            'which needs nothing') from e
     return builder
 
 
@@ -64,7 +67,7 @@ def _demand_network(name, builder):
     import socket
     import threading
     from urllib.parse import urlparse
-    urls = [u for u in getattr(builder, 'url_infos', {})] or ['https://www.tensorflow.org']
+    urls = list(getattr(builder, 'url_infos', {})) or ['https://www.tensorflow.org']
     host = urlparse(next(iter(urls))).hostname
     reached = []
 
@@ -78,6 +81,6 @@ def _demand_network(name, builder):
     thread.start()
     thread.join(2)
     if not reached:
-        raise UserError(f'data set {name} is not prepared and there is no network to {host}; prepare it elsewhere '
-                        f'with tensorflow-datasets and copy it to {builder.data_dir} (or set --data-dir or '
-                        'TFDS_DATA_DIR), or use `digits`, which needs nothing')
+        raise UserError(f'data set {name} is not prepared and there is no network to {host}; prepare it '
+                        f'elsewhere with tensorflow-datasets and copy it to {builder.data_dir} (or set '
+                        '--data-dir or TFDS_DATA_DIR), or use `digits`, which needs nothing')

@@ -47,7 +47,7 @@ def start(args):
         gpu = bool(tf.config.list_physical_devices('GPU'))
         fast = has_bfloat16() and not gpu and not args.deterministic
         args.precision = 'bfloat16' if fast else 'float32'
-    keras.config.set_dtype_policy(args.precision if args.precision == 'float32' else f'mixed_{args.precision}')
+    keras.config.set_dtype_policy(('' if args.precision == 'float32' else 'mixed_') + args.precision)
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
     if args.strategy == 'mirrored':
@@ -55,7 +55,8 @@ def start(args):
                                               or tf.config.list_logical_devices('CPU'))
     if args.strategy == 'multiworker':
         if 'TF_CONFIG' not in os.environ:
-            raise UserError('--strategy multiworker needs TF_CONFIG; start it with `python launch.py --workers 2 ...`')
+            raise UserError('--strategy multiworker needs TF_CONFIG; start it with `python launch.py '
+                            '--workers 2 ...`')
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
 
@@ -113,10 +114,10 @@ def global_mean(values):
 
 
 def descend(tape, losses, *players):
-    """One update of every player (optimizer, variables) on the sum of `losses`, means over this replica's images.
+    """One update of every player (optimizer, variables) on sum(losses), means over this replica's images.
 
-    Optimizers add up the gradients of the replicas, so each gives its share. One loss scale serves all players.
-    Returns the gradients, a list for each player.
+    Optimizers add up the gradients of the replicas, so each gives its share. One loss scale serves all
+    players. Returns the gradients, a list for each player.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     first = players[0][0]
@@ -148,11 +149,11 @@ def supervised_step(model, optimizer):
     return step
 
 
-# Validation: images held out of the training set, plain and before shapes that are neither trained on nor tested
+# Validation: images held out of the training set, plain and before shapes neither trained on nor tested
 
 def validator(model, data, mask=None, seed=0):
-    """() -> {'val_accuracy', 'val_shapes'}. mask: image -> object mask; without it x > 0 grown by the halo serves
-    monochrome sets, and colour sets are judged on plain images alone."""
+    """() -> {'val_accuracy', 'val_shapes'}. mask: image -> object mask; without it x > 0 grown by the halo
+    serves monochrome sets, and colour sets are judged on plain images alone."""
     if mask is None and data.monochrome:
         def mask(x):
             return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), mydatasets.HALO)
@@ -181,11 +182,11 @@ def validator(model, data, mask=None, seed=0):
 
 def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=None, check=None, attempt=0,
         began=None):
-    """Runs step(prepare(batch, key), key) -> {name: scalar} epochs*steps_per_epoch times; returns the history.
+    """Runs step(prepare(batch, key), key) -> {name: scalar} epochs*steps_per_epoch times -> the history.
 
     state: {name: variables} that a resumed run needs. each_epoch(epoch): pictures. check(means, step): raises
-    BrokenRun. The last line of the history holds the validation figures of the final weights, and `seconds` of
-    wall time since `began` (time.monotonic) in all runs together.
+    BrokenRun. The last line of the history holds the validation figures of the final weights, and `seconds`
+    of wall time since `began` (time.monotonic) in all runs together.
     """
     strategy = tf.distribute.get_strategy()
     past = (read_checkpoint(args.output, state, settings) if args.resume else None) or {
@@ -210,7 +211,8 @@ def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=No
             losses = {k: v.numpy() for k, v in run(feed, tf.constant(n)).items()}
             _abort_unless_finite(losses, now, args.output)
             # one by one from left to right: the sum must not depend on how long the chunks were
-            seen = {k: float(np.cumsum([seen.get(k, 0.), *v], dtype=np.float64)[-1]) for k, v in losses.items()}
+            seen = {k: float(np.cumsum([seen.get(k, 0.), *v], dtype=np.float64)[-1])
+                    for k, v in losses.items()}
             now += n
             took = time.monotonic() - tick
             # the first call traces the graph and tells nothing about the time of a step
@@ -277,8 +279,8 @@ def _abort_unless_finite(losses, first, output):
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             kept = f'; the last good state is in {folder_of(output)}' if checkpoints(output) else ''
-            raise BrokenRun(f'{name} is {values[bad[0]]} at step {first + bad[0] + 1}{kept}: lower --lr and start '
-                            'anew with --overwrite, or go on with --resume --precision float32')
+            raise BrokenRun(f'{name} is {values[bad[0]]} at step {first + bad[0] + 1}{kept}: lower --lr '
+                            'and start anew with --overwrite, or go on with --resume --precision float32')
 
 
 def chief(strategy):

@@ -1,4 +1,4 @@
-"""Weights on disk: NAME.weights.h5, and NAME.json (the sidecar) that says what they are. Both are only data."""
+"""Weights on disk: NAME.weights.h5, and NAME.json (the sidecar) that says what they are. Both are data."""
 from mycommon import UserError, whole_file, write_json  # first: it quietens TensorFlow
 
 import datetime
@@ -31,7 +31,7 @@ def versions():
 
 
 def save(model, path, **about):
-    """Writes the weights, then the sidecar that says what they are. about: kind, dataset, shape, classes ..."""
+    """Writes weights, then the sidecar that says what they are. about: kind, dataset, shape, classes ..."""
     name = stem(path)
     with whole_file(name + '.weights.h5') as temporary:
         # Keras insists on the ending; the temporary name already has it
@@ -39,7 +39,7 @@ def save(model, path, **about):
     with open(name + '.weights.h5', 'rb') as f:
         digest = hashlib.file_digest(f, 'sha256').hexdigest()
     about = {**about, 'sha256': digest, 'versions': versions(),
-             'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')}
+             'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
     write_json(name + '.json', about)
     return name + '.weights.h5'
 
@@ -80,43 +80,46 @@ def _check_sidecar(about, name):
     need(isinstance(classes, list) and 2 <= len(classes) <= 10_000
          and all(isinstance(c, str) and len(c) <= 200 for c in classes), 'classes', 'a list of names')
     network = about.get('network', {})
-    need(isinstance(network, dict) and set(network) <= {'backbone', 'width', 'dense', 'depth', 'tau'}, 'network',
-         'an object of known settings')
+    need(isinstance(network, dict) and set(network) <= {'backbone', 'width', 'dense', 'depth', 'tau'},
+         'network', 'an object of known settings')
     for field in ('width', 'depth'):
         need(network.get(field) is None or type(network[field]) is int and 1 <= network[field] <= 512,
              field, 'a small whole number')
     dense = network.get('dense')
-    need(dense is None or all(type(d) is int and 1 <= d <= 8192 for d in (dense if isinstance(dense, list) else
-                                                                          [dense])), 'dense', 'small whole numbers')
+    need(dense is None or all(type(d) is int and 1 <= d <= 8192
+                              for d in (dense if isinstance(dense, list) else [dense])),
+         'dense', 'small whole numbers')
     tau = network.get('tau')
     need(tau is None or type(tau) in (int, float) and 0 < tau <= 1, 'tau', 'a number in (0, 1]')
     need(network.get('backbone') is None or network['backbone'] in backbone_names(), 'backbone',
          'a name of keras.applications')
     for field in ('dataset', 'method', 'settings'):
-        need(isinstance(about.get(field, ''), str) and len(about.get(field, '')) <= 300, field, 'a short text')
+        need(isinstance(about.get(field, ''), str) and len(about.get(field, '')) <= 300,
+             field, 'a short text')
     need(type(about.get('seed', 0)) is int, 'seed', 'a whole number')
 
 
 def load(path, kind=None, shape=None, classes=None):
-    """(network, what its sidecar says). Errors: a UserError in one line when it does not fit what is asked."""
+    """(network, what its sidecar says). UserError, one line, when it does not fit what is asked."""
     about, name = read_sidecar(path), stem(path)
     kinds = (kind,) if isinstance(kind, str) else kind
     if kinds and about['kind'] not in kinds:
         raise UserError(f'{name} holds a {about["kind"]}, needed is {" or ".join(kinds)}; give other weights')
     if shape is not None and tuple(about['shape']) != tuple(shape):
-        raise UserError(f'{name} was trained on images of shape {tuple(about["shape"])}, these are {tuple(shape)}; '
-                        'use the same --size and data set')
+        raise UserError(f'{name} was trained on images of shape {tuple(about["shape"])}, these are '
+                        f'{tuple(shape)}; use the same --size and data set')
     if classes is not None and len(about['classes']) != len(classes):
         raise UserError(f'{name} knows {len(about["classes"])} classes, the data set has {len(classes)}; '
                         'give weights of this data set')
     if classes is not None and list(about['classes']) != list(classes):
-        raise UserError(f'{name} knows other classes ({", ".join(about["classes"][:3])} ...) than the data set '
-                        f'({", ".join(classes[:3])} ...); give weights of this data set')
+        raise UserError(f'{name} knows other classes ({", ".join(about["classes"][:3])} ...) than the data '
+                        f'set ({", ".join(classes[:3])} ...); give weights of this data set')
     model = BUILDERS[about['kind']](about)
     with open(name + '.weights.h5', 'rb') as f:
         digest = hashlib.file_digest(f, 'sha256').hexdigest()
     if about.get('sha256') not in (None, digest):
-        raise UserError(f'{name}.weights.h5 is not the file that {name}.json describes; copy both files again')
+        raise UserError(f'{name}.weights.h5 is not the file that {name}.json describes; copy both files '
+                        'again')
     read_arrays(model, name + '.weights.h5')
     return model, about
 
@@ -129,13 +132,15 @@ def read_arrays(model, path):
         with h5py.File(path, 'r') as f:
             _collect(f, found)
     except (OSError, RuntimeError, KeyError, ValueError) as e:
-        raise UserError(f'{path} is no readable weights file ({str(e)[:80]}); copy it again or train again') from e
+        raise UserError(f'{path} is no readable weights file ({str(e)[:80]}); copy it again or train '
+                        'again') from e
     if sorted(s for s, _ in found) != expected or any(k not in 'fiu' for _, k in found):
         raise UserError(f'{path} holds other arrays than the network has; give weights of this network')
     try:
         model.load_weights(path)
     except Exception as e:  # Keras raises whatever its parts raise
-        raise UserError(f'{path} does not fit the network ({str(e).splitlines()[0][:100]}); train again') from e
+        raise UserError(f'{path} does not fit the network ({str(e).splitlines()[0][:100]}); train '
+                        'again') from e
 
 
 def _collect(group, found):

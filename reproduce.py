@@ -30,7 +30,7 @@ ROWS = *MAIN, 'textures', 'best', 'black', 'noise', 'real'
 
 
 class Phase(NamedTuple):
-    """One run of a script. Positional arguments in braces name other phases, whose weights stand in for them."""
+    """One run of a script. Positional arguments in braces name other phases and become their weights."""
     script: str
     argv: tuple
 
@@ -60,7 +60,7 @@ PHASES = {
 MONOCHROME = {'real': Phase('train3', (BASE, 'truth', 'none', 'real', *CLEAN, '--halo', '0'))}
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
-    'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '8'), 'unet': ('--epochs', '8'),
+    'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '5'), 'unet': ('--epochs', '8'),
                'train3': ('--epochs', '12')},
     'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
             'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
@@ -73,15 +73,19 @@ def parse(argv=None):
                                 epilog='example: python reproduce.py mnist fashionmnist --seeds 5')
     p.add_argument('dataset', nargs='+', help=f'of {", ".join(mydatasets.names())}')
     p.add_argument('--methods', nargs='+', choices=[m for m in PHASES if m != 'unet'], default=list(MAIN),
-                   metavar='METHOD', help=f'rows of the tables, of {", ".join(m for m in PHASES if m != "unet")}')
+                   metavar='METHOD',
+                   help=f'rows of the tables, of {", ".join(m for m in PHASES if m != "unet")}')
     p.add_argument('--seeds', type=myargs.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
-    p.add_argument('--out', default='runs', metavar='DIR', help='rows, tables and figures; rows there count as done')
+    p.add_argument('--out', default='runs', metavar='DIR',
+                   help='rows, tables and figures; rows there count as done')
     p.add_argument('--saved', metavar='DIR', help='weights of the phases; None: OUT/saved')
     p.add_argument('--tests', nargs='+', choices=('noises', 'unseen', 'attack'), default=[],
                    help='beside the original and the six patterns')
     p.add_argument('--quick', action='store_true', help='a tenth of the epochs: to see that everything runs')
-    p.add_argument('--tables-only', action='store_true', help='rebuild tables and figures from the recorded rows')
-    p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N', help='this machine does part I of N (from 1)')
+    p.add_argument('--tables-only', action='store_true',
+                   help='rebuild tables and figures from the recorded rows')
+    p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N',
+                   help='this machine does part I of N (from 1)')
     for option in ('--data-dir', '--size', '--limit', '--precision'):
         p.add_argument(option, help='as for the trainers')
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
@@ -127,7 +131,7 @@ class Plan(NamedTuple):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option.replace('_', '-'), str(getattr(self.args, option))]
         argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
-        argv += ['--imsave'] if name == 'proposal' and self.seed == 0 else []   # for the figure over the epochs
+        argv += ['--imsave'] if name == 'proposal' and self.seed == 0 else []   # for a figure over epochs
         if self.args.quick:
             argv += ['--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
         return argv
@@ -157,7 +161,8 @@ def ensure(plan, name):
     if code:
         raise Stopped(code)
     log(plan.args, {'phase': name, 'dataset': plan.dataset, 'seed': plan.seed, 'settings': wanted,
-                    'seconds': round(time.monotonic() - began, 1), 'command': f'python {script}.py {" ".join(argv)}'})
+                    'seconds': round(time.monotonic() - began, 1),
+                    'command': f'python {script}.py {" ".join(argv)}'})
 
 
 class Stopped(Exception):
@@ -167,7 +172,8 @@ class Stopped(Exception):
 def log(args, entry):
     """One line about what was run, with what, when: OUT/runs.jsonl."""
     os.makedirs(args.out, exist_ok=True)
-    entry |= {'versions': myweights.versions(), 'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
+    entry |= {'versions': myweights.versions(),
+              'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
     with open(os.path.join(args.out, 'runs.jsonl'), 'a') as f:
         f.write(json.dumps(entry) + '\n')
 

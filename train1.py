@@ -40,8 +40,9 @@ def run(args):
         optimizer = mytrain.adam(args, model.trainable_variables)
         prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
         step = mytrain.supervised_step(model, optimizer)
-        history = mytrain.fit(prepare, step, data, args, {'model': model.variables, 'optimizer': optimizer.variables},
-                              fingerprint, mytrain.validator(model, data), began=began)
+        history = mytrain.fit(prepare, step, data, args,
+                              {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
+                              mytrain.validator(model, data), began=began)
         mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
                        say=f'python train2.py {args.dataset} {args.output}')
 

@@ -1,6 +1,7 @@
 """Phase 2: trains the mask generator f_m without annotations, from the loss of the frozen classifier.
 
-min_fm  L(f(m x + (1 - m) c), y) + mean relu(area(m) - A) + w TV(m),  with c the colour of the image's own border.
+min_fm  L(f(m x + (1 - m) c), y) + mean relu(area(m) - A) + w TV(m),  with c the colour of the image's own
+border.
 """
 import os
 import sys
@@ -36,7 +37,8 @@ def arguments():
     g.add_argument('--total-variation', type=myargs.number(0, 1e6), default=0.1, metavar='W',
                    help='weight of the total variation of the mask')
     g.add_argument('--fill', default='border', metavar='black|border|FILE',
-                   help="what stands where the mask removes: the image's own border colour, black, or a picture")
+                   help="what stands where the mask removes: the image's own border colour, black, or a "
+                   'picture')
     g.add_argument('--binarize', choices=mymodels.BINARIZE, default='otsu',
                    help='for the check of collapsed masks and the pictures')
     g.add_argument('--width', type=myargs.whole(1), default=32, help='filters of the first level')
@@ -104,7 +106,8 @@ def measure(unet, classifier, data, binarize, fill, most=2000):
     def look(batch):
         x = to_float(batch['x'])
         m = binarize(unet(x))
-        right = tf.argmax(classifier(mybackgrounds.compose(x, m, fill(x))), 1, output_type=tf.int32) == batch['y']
+        z = mybackgrounds.compose(x, m, fill(x))
+        right = tf.argmax(classifier(z), 1, output_type=tf.int32) == batch['y']
         return tf.reduce_sum(tf.reduce_mean(m, (1, 2, 3))), tf.reduce_sum(tf.cast(right, tf.float32))
 
     def validate():
@@ -143,8 +146,9 @@ def train(args, data, classifier, fingerprint, attempt, began):
             picture(f'{args.output}.masks/epoch-{epoch:03d}.png', data, unet, args, fill)
     prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     step = make_step(unet, classifier, optimizer, fill, args, free)
-    history = mytrain.fit(prepare, step, data, args, {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]},
-                          fingerprint, validate, each_epoch, attempt=attempt, began=began)
+    state = {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]}
+    history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch,
+                          attempt=attempt, began=began)
     return unet, history, float(free.numpy())
 
 
@@ -176,9 +180,10 @@ def run(args):
                 raise BrokenRun(f'the masks collapsed twice: {problem}; try another --area, --fill or --seed')
             print(f'the masks collapsed: {problem}; starting once more with another key', file=sys.stderr)
             mycheckpoints.forget(args)
-        mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet', {'classifier': args.classifier},
-                       {'width': args.width}, f'python train3.py {args.dataset} {args.classifier} {args.output} '
-                       f'otsu adv', area=found)
+        mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet',
+                       {'classifier': args.classifier}, {'width': args.width},
+                       f'python train3.py {args.dataset} {args.classifier} {args.output} otsu adv',
+                       area=found)
 
 
 def main(argv=None):

@@ -25,32 +25,37 @@ PAPER = {'lr': None, 'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adver
 
 
 def arguments():
-    p = myargs.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv textures',
-                       epochs=40, steps_per_epoch=100, lr=1e-3)
+    p = myargs.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv '
+                      'textures', epochs=40, steps_per_epoch=100, lr=1e-3)
     p.add_argument('classifier', help='weights of phase 1, from which f starts')
-    p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data set, or '
-                   'x > 0 grown by --dilate)')
+    p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data '
+                   'set, or x > 0 grown by --dilate)')
     p.add_argument('binarize', choices=mymodels.BINARIZE, help='of the masks')
-    p.add_argument('back', nargs='+', choices=BACKS, help='sources of backgrounds; several: images take turns')
+    p.add_argument('back', nargs='+', choices=BACKS,
+                   help='sources of backgrounds; several: images take turns')
     g = p.add_argument_group('composition')
     g.add_argument('--area', type=myargs.share, default=0.2, help='for `quantile` masks')
-    g.add_argument('--dilate', type=myargs.whole(0), help='pixels by which masks are grown; None: 2 for `truth`, '
-                   'which the tests leave around objects too, else 0')
-    g.add_argument('--halo', type=myargs.whole(0), default=2, help='each mask is grown by 0 to HALO pixels more, '
-                   'so that no rim of the old background gives the object away')
+    g.add_argument('--dilate', type=myargs.whole(0),
+                   help='pixels by which masks are grown; None: 2 for `truth`, which the tests leave '
+                   'around objects too, else 0')
+    g.add_argument('--halo', type=myargs.whole(0), default=2,
+                   help='each mask is grown by 0 to HALO pixels more, so that no rim of the old background '
+                   'gives the object away')
     g.add_argument('--clean', type=myargs.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
     g = p.add_argument_group('adversary')
     g.add_argument('--tiles', type=myargs.whole(1), default=2, help='the background is TILES x TILES squares')
     g.add_argument('--lr-back', type=myargs.positive, default=1e-3, help="Adam's rate of the generator")
-    g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold', help='plain: sigmoid of the '
-                   "generator's logits (the paper); threshold: after taking from each image's logits their mean and "
-                   'a random multiple of their deviation')
+    g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold',
+                   help="plain: sigmoid of the generator's logits (the paper); threshold: after taking "
+                   "from each image's logits their mean and a random multiple of their deviation")
     g.add_argument('--pool', type=myargs.whole(0), default=4096, metavar='N',
                    help='adversarial backgrounds remembered; 0: none, all are fresh')
-    g.add_argument('--fresh', type=myargs.whole(1), default=4, metavar='K', help='every K-th adversarial background '
-                   'is new and trains the generator, the others are remembered ones')
-    g.add_argument('--imsave', action='store_true', help='a picture of backgrounds and compositions every epoch')
+    g.add_argument('--fresh', type=myargs.whole(1), default=4, metavar='K',
+                   help='every K-th adversarial background is new and trains the generator, the others are '
+                   'remembered ones')
+    g.add_argument('--imsave', action='store_true',
+                   help='a picture of backgrounds and compositions every epoch')
     return p
 
 
@@ -77,8 +82,8 @@ def mask_source(args, data, unet):
         return None   # they travel with the images
     if args.unet in ('heuristic', 'truth'):
         if not data.monochrome:
-            raise UserError(f'{args.unet} masks are x > 0, which says nothing in colour photographs; give the weights '
-                            'of phase 2, or masks in the folder')
+            raise UserError(f'{args.unet} masks are x > 0, which says nothing in colour photographs; give '
+                            'the weights of phase 2, or masks in the folder')
         return lambda x: tf.cast(x > 0, tf.float32)
     binarize = mymodels.binarizer(args.binarize, args.area)
     return lambda x: binarize(unet(x))
@@ -141,27 +146,29 @@ def sources(args, data):
         if data.backgrounds is not None:
             found['real'] = mybackgrounds.photographs(data.backgrounds)
         elif data.monochrome:
-            found['real'] = mybackgrounds.patterns_source(data.shape[0])   # the upper bound: the tests themselves
+            found['real'] = mybackgrounds.patterns_source(data.shape[0])   # upper bound: the tests' own
         else:
-            raise UserError(f'{args.dataset} has no backgrounds/ folder; give photographs with --backgrounds DIR')
+            raise UserError(f'{args.dataset} has no backgrounds/ folder; give photographs with '
+                            '--backgrounds DIR')
     return [None if name == 'adv' else found[name] for name in args.back]
 
 
 def make_prepare(augment, back, args):
-    """prepare(batch, key): the augmented image, its mask warped with it, and the backgrounds that need no weights.
+    """prepare(batch, key): the augmented image, its mask warped with it, and backgrounds without weights.
 
     back: the sources in the order of the arguments, None where the adversary stands.
     """
     def prepare(batch, key):
         x, m = augment(to_float(batch['x']), to_float(batch['m']) if 'm' in batch else None, key.fold(0))
-        parts = {f'b{i}': source(x[i::len(back)], key.fold(10 + i)) for i, source in enumerate(back) if source}
+        parts = {f'b{i}': source(x[i::len(back)], key.fold(10 + i))
+                 for i, source in enumerate(back) if source}
         masks = {} if m is None else {'m': grow(m, args, key.fold(1))}
         return {'x': x, 'y': batch['y'], **masks, **parts}
     return prepare
 
 
 def grow(m, args, key):
-    """Masks ready for the composition: binary again after the warp, dilated, and all ones for clean images."""
+    """Masks ready for the composition: binary again after the warp, dilated, all ones for clean images."""
     m = m if args.binarize == 'none' else tf.round(m)
     m = mybackgrounds.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(0))
     return tf.where(key.fold(1).uniform(len(m), (1, 1, 1)) < args.clean, 1., m)
@@ -202,7 +209,7 @@ def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back
 def pictures(args, data, mask, back, adversary, count=10):
     """each_epoch(epoch): a picture of the backgrounds now, bare and behind the first validation images."""
     from myfigures import save_grid
-    images = with_masks(data.validation.take(range(count)), mask) if mask else data.validation.take(range(count))
+    images = with_masks(data.validation.take(range(count)), mask)
     filled = [adversary_source(adversary[1]) if source is None else source for source in back]
 
     @tf.function
@@ -215,7 +222,8 @@ def pictures(args, data, mask, back, adversary, count=10):
     def draw(epoch):
         rows, path = look(), f'{args.output}.backgrounds/epoch-{epoch:03d}'
         save_grid(path + '.png', rows)
-        with whole_file(path + '.npy') as temporary, open(temporary, 'wb') as f:   # for the figure over the epochs
+        # for the figure over the epochs
+        with whole_file(path + '.npy') as temporary, open(temporary, 'wb') as f:
             np.save(f, rows[0].numpy())
     return draw
 
@@ -227,8 +235,8 @@ def adversary_source(draw):
 def alive(means, step):
     """A generator without gradient has stopped moving: its sigmoids are saturated or f ignores them."""
     if means.get('gradient_back') == 0:
-        raise BrokenRun(f'the background generator has stopped moving before step {step}; lower --lr-back, or use '
-                        '--adversary threshold')
+        raise BrokenRun(f'the background generator has stopped moving before step {step}; lower --lr-back, '
+                        'or use --adversary threshold')
 
 
 def run(args):
@@ -264,7 +272,8 @@ def run(args):
         step = make_step(model, optimizer, mask, back, args, **extra)
         each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
         validate = mytrain.validator(model, data, None if data.monochrome else mask)
-        history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive, began=began)
+        history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
+                              began=began)
         mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
                        about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
 

@@ -21,8 +21,8 @@ def arguments():
     p = myargs.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
                        epochs=10, steps_per_epoch=100)
     myargs.add_network_arguments(p)
-    p.add_argument('--global-classifier', metavar='WEIGHTS', help='the trained global branch; None: phase 1 is run '
-                   'first, with the same options')
+    p.add_argument('--global-classifier', metavar='WEIGHTS',
+                   help='the trained global branch; None: phase 1 is run first, with the same options')
     p.add_argument('--tau', type=myargs.number(0, 1, above=True), default=0.7,
                    help='share of the strongest activation that is attended to')
     return p
@@ -43,7 +43,8 @@ def global_branch(args, data, prepare):
     path = args.global_classifier or args.output + '-global'
     options = mytrain.network_options(args, data.shape)
     if not args.global_classifier:
-        model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights, **options)
+        model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
+                                    **options)
         first = mycheckpoints.renamed(args, path)
         fingerprint = myargs.fingerprint('train1', args)
         if not mycheckpoints.finished(first, fingerprint):
@@ -52,12 +53,14 @@ def global_branch(args, data, prepare):
             history = mytrain.fit(prepare, step, data, first,
                                   {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
                                   mytrain.validator(model, data))
-            mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline', network=options)
+            mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline',
+                           network=options)
     return myweights.load(path, 'classifier', data.shape, data.classes)
 
 
 def run(args):
-    parents = [myweights.read_sidecar(args.global_classifier).get('settings')] if args.global_classifier else []
+    path = args.global_classifier
+    parents = [myweights.read_sidecar(path).get('settings')] if path else []
     fingerprint = settings(args, parents)
     if mycheckpoints.finished(args, fingerprint):
         return
@@ -66,7 +69,7 @@ def run(args):
     prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     with strategy.scope():
         base, about = global_branch(args, data, prepare)
-        keras.utils.set_random_seed(args.seed)   # the same start whether the global branch was trained just now
+        keras.utils.set_random_seed(args.seed)   # the same start if the global branch was trained just now
         model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
         args.lr = args.lr or mymodels.SMALL_RATE
         optimizer = mytrain.adam(args, model.trainable_variables)

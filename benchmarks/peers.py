@@ -1,10 +1,10 @@
-"""The same networks and steps in PyTorch, and phase 1 as it is usually written (Keras fit, numpy augmentation, batch 8).
+"""The same networks and steps in PyTorch, and phase 1 as it is usually written.
 
-PyTorch is an optional requirement of this file alone. All are measured in one run, in turns.
+Usual is Keras fit, numpy augmentation, batch 8. PyTorch is an optional requirement of this file alone. All
+are measured in one run, in turns.
 """
 import os
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -100,7 +100,8 @@ def torch_steps(side, batch, precision):
         optimizer2.zero_grad()
         loss.backward()
         optimizer2.step()
-    f, frozen, unet = (net(side).to(memory_format=torch.channels_last) for net in (Classifier, Classifier, UNet))
+    f, frozen, unet = (net(side).to(memory_format=torch.channels_last)
+                       for net in (Classifier, Classifier, UNet))
     frozen.requires_grad_(False)
     optimizer, optimizer2 = torch.optim.Adam(f.parameters()), torch.optim.Adam(unet.parameters())
     return {'phase 1': phase1, 'phase 2': phase2}
@@ -155,13 +156,14 @@ def main(argv=None):
         for key, (call, images) in calls.items():
             rates[key].append(rate(call, images))
     limit = statistics.median(limits)
-    table = Table(title=f'{args.side} pixels, batch {args.batchsize}; float32 matrix product {limit/1e9:.0f} GFLOP/s; '
-                  f'PyTorch {torch.__version__}')
+    table = Table(title=f'{args.side} pixels, batch {args.batchsize}; float32 matrix product '
+                  f'{limit/1e9:.0f} GFLOP/s; PyTorch {torch.__version__}')
     for column in ('step', 'by', 'precision', 'images/s', 'spread', 'of the matrix rate', 'against PyTorch'):
         table.add_column(column, justify='right' if column not in ('step', 'by', 'precision') else 'left')
     for (name, by, precision), values in rates.items():
         middle, peer = statistics.median(values), statistics.median(rates[name, 'PyTorch', precision])
-        table.add_row(name, by, precision, f'{middle:,.0f}', f'{100*(max(values) - min(values))/middle:.0f} %',
+        table.add_row(name, by, precision, f'{middle:,.0f}',
+                      f'{100*(max(values) - min(values))/middle:.0f} %',
                       f'{100*middle*flops[name]/limit:.0f} %', f'{middle/peer:.2f}')
     Console(width=130).print(table)
     return 0

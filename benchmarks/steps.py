@@ -1,7 +1,7 @@
 """Images per second of every step, beside the share of the machine's float32 matrix rate that it reaches.
 
-Operations are counted by TensorFlow's profiler on the traced step (convolutions, their gradients, matrix products);
-the machine's rate is that of a float32 matrix product of side 2,048 measured between the steps.
+Operations are counted by TensorFlow's profiler on the traced step (convolutions, their gradients, matrix
+products); the machine's rate is that of a float32 matrix product of side 2,048 measured between the steps.
 """
 import os
 import subprocess
@@ -76,8 +76,9 @@ def steps(side, batch, precision, channels=1, only=None):
     args = arguments(train2, 'f')
     frozen, unet = mymodels.classifier(shape, 10), mymodels.unet(shape)
     frozen.trainable = False
-    found['phase 2'] = whole(plain, train2.make_step(unet, frozen, mytrain.adam(args, unet.trainable_variables),
-                                                     train2.filler('border', shape), args, tf.constant(0.2)))
+    found['phase 2'] = whole(plain, train2.make_step(
+        unet, frozen, mytrain.adam(args, unet.trainable_variables), train2.filler('border', shape), args,
+        tf.constant(0.2)))
     if only:
         return {k: v for k, v in found.items() if k in only}
     forms = {'phase 3, textures': ('textures',), 'phase 3, adversary': ('adv',),
@@ -155,8 +156,8 @@ def measure(side, batch, precision, repeats, only=None):
 def start_up():
     """Seconds from the start of Python to the end of the first step of phase 1 on `toy`."""
     began = time.perf_counter()
-    command = [sys.executable, 'train1.py', 'toy', '--epochs', '1', '--steps-per-epoch', '1', '--batchsize', '8',
-               '--output', '/tmp/benchmark-start', '--overwrite', '--quiet']
+    command = [sys.executable, 'train1.py', 'toy', '--epochs', '1', '--steps-per-epoch', '1',
+               '--batchsize', '8', '--output', '/tmp/benchmark-start', '--overwrite', '--quiet']
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 

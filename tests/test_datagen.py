@@ -1,4 +1,4 @@
-"""Augmentation and batches: masks follow their images, every pass is a permutation, and any step can be the first."""
+"""Augmentation and batches: masks follow their images, every pass is a permutation, any step can be the first."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,13 +51,15 @@ def test_objects_move_and_turn_within_the_bounds():
     assert 0.7*MAX_SHIFT < abs(cy).max()/65 < MAX_SHIFT*1.3 and cy.min() < -5 < 5 < cy.max()
     assert 5 < abs(cx[whole]).max() < MAX_SHIFT*1.3*65
     yy = (warped*(dy - cy[:, None, None])**2).sum((1, 2))
-    xx, xy = ((warped*(dx - cx[:, None, None])*d).sum((1, 2)) for d in (dx - cx[:, None, None], dy - cy[:, None, None]))
+    xx, xy = ((warped*(dx - cx[:, None, None])*d).sum((1, 2))
+              for d in (dx - cx[:, None, None], dy - cy[:, None, None]))
     turns = abs(np.arctan2(2*xy, xx - yy)/2/(2*np.pi))[whole]
     assert 0.8*MAX_ROTATION < turns.max() < 1.05*MAX_ROTATION
 
 
 def test_half_of_the_images_are_mirrored_only_when_asked():
-    x = tf.constant(np.tile(np.linspace(0, 0.8, SIDE)[:, None], (200, SIDE, 1, 1)), tf.float32)   # brighter to the right
+    brighter_to_the_right = np.tile(np.linspace(0, 0.8, SIDE)[:, None], (200, SIDE, 1, 1))
+    x = tf.constant(brighter_to_the_right, tf.float32)
     for flip, low, high in ((False, 0, 0), (True, 0.4, 0.6)):
         warped = augmenter(flip, 'nearest')(x, None, Key.of(0))[0].numpy()
         mirrored = warped[:, :, :SIDE//2].mean((1, 2, 3)) > warped[:, :, SIDE//2:].mean((1, 2, 3))
@@ -73,7 +75,8 @@ def test_black_or_the_nearest_pixels_come_in_from_outside():
 def test_brightness_is_one_factor_an_image_and_never_leaves_the_range():
     x = tf.fill((200, SIDE, SIDE, 3), 0.5)
     factor = augmenter(fill='nearest')(x, None, Key.of(0))[0].numpy().reshape(200, -1)/0.5
-    assert np.ptp(factor, 1).max() < 1e-5 and BRIGHTNESS[0] <= factor.min() < 0.85 and 1.15 < factor.max() <= BRIGHTNESS[1]
+    assert np.ptp(factor, 1).max() < 1e-5
+    assert BRIGHTNESS[0] <= factor.min() < 0.85 and 1.15 < factor.max() <= BRIGHTNESS[1]
     assert augmenter(fill='nearest')(tf.ones_like(x), None, Key.of(0))[0].numpy().max() == 1
 
 
@@ -112,7 +115,7 @@ def test_a_run_continued_at_any_step_sees_what_it_would_have_seen(first):
 def test_the_slices_of_the_replicas_make_up_the_batch_of_one_device(first):
     whole = collect(4, numbered(), plain, 8, 0, first)
     both = collect(8, numbered(), plain, 8, 0, first, 2)            # one process, two devices: slices in turn
-    one, two = (collect(4, numbered(), plain, 8, 0, first, 2, slice(i, i + 1)) for i in (0, 1))   # two processes
+    one, two = (collect(4, numbered(), plain, 8, 0, first, 2, slice(i, i + 1)) for i in (0, 1))   # two of them
     for i, batch in enumerate(whole):
         for pair in (both[2*i:2*i + 2], (one[i], two[i])):
             assert [int(b['part']) for b in pair] == [0, 1] and {int(b['step']) for b in pair} == {first + i}
@@ -138,7 +141,8 @@ def test_photographs_on_disk_give_the_batches_of_photographs_in_memory():
 def test_in_order_shows_every_image_once_and_says_which_it_is():
     found = list(in_order(numbered(), 5).as_numpy_iterator())
     assert [len(b['y']) for b in found] == [5]*4 + [3]
-    assert list(np.concatenate([b['i'] for b in found])) == list(np.concatenate([b['y'] for b in found])) == list(range(23))
+    for k in ('i', 'y'):
+        assert list(np.concatenate([b[k] for b in found])) == list(range(23))
 
 
 def test_pixels_become_numbers_from_0_to_1():

@@ -1,6 +1,7 @@
 """The networks, the binarisation of masks, the largest component, and weights on disk."""
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -33,7 +34,8 @@ def test_every_network_keeps_the_shapes_of_the_design(side, channels):
     assert m.shape == (2, side, side, 1) and 0 <= m.min() <= m.max() <= 1
     net = mymodels.generator(shape, tiles=2, width=2)
     assert net(uniform(2, *net.input_shape[1:])).shape == (2, *shape)
-    assert mymodels.attention(shape, 5, base=mymodels.classifier(shape, 5, width=2, dense=4))(x).shape == (2, 5)
+    base = mymodels.classifier(shape, 5, width=2, dense=4)
+    assert mymodels.attention(shape, 5, base=base)(x).shape == (2, 5)
 
 
 def test_the_small_classifier_halves_until_four_by_four_is_left():
@@ -80,7 +82,8 @@ def test_a_backbone_takes_images_from_0_to_1_with_its_preprocessing_inside():
     model = mymodels.classifier((32, 32, 3), 4, 'VGG19', 'none', dense=[8, 8])
     layer = next(x for x in model.get_layer('VGG19').layers if isinstance(x, mymodels.BGRMeanSubtraction))
     white = layer(tf.ones((1, 2, 2, 3))).numpy()[0, 0, 0]
-    assert np.allclose(white, 255 - np.array(mymodels.BGR_MEAN)) and model(uniform(1, 32, 32, 3)).shape == (1, 4)
+    assert np.allclose(white, 255 - np.array(mymodels.BGR_MEAN))
+    assert model(uniform(1, 32, 32, 3)).shape == (1, 4)
 
 
 def test_an_unknown_backbone_is_refused():
@@ -104,8 +107,8 @@ def test_the_largest_component_is_scikit_images(seed, density):
 
 def test_the_largest_component_may_wind():
     spiral = np.zeros((7, 7), bool)
-    for row, columns in enumerate(('1111111', '0000001', '1111101', '1000101', '1011101', '1000001', '1111111')):
-        spiral[row] = [c == '1' for c in columns]
+    for row, line in enumerate(('1111111', '0000001', '1111101', '1000101', '1011101', '1000001', '1111111')):
+        spiral[row] = [c == '1' for c in line]
     active = spiral[None, ..., None]
     assert np.array_equal(mymodels.largest_component(tf.constant(active)).numpy(), active)
 
@@ -163,7 +166,8 @@ def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
     keras.utils.set_random_seed(2)
     x, models = uniform(3, 16, 16, 1), {}
     for kind in myweights.BUILDERS:
-        about = {**ABOUT, 'kind': kind, 'network': {'width': 4} if kind == 'unet' else {'width': 4, 'dense': 8}}
+        network = {'width': 4} if kind == 'unet' else {'width': 4, 'dense': 8}
+        about = {**ABOUT, 'kind': kind, 'network': network}
         models[kind] = myweights.BUILDERS[kind](about)
         myweights.save(models[kind], tmp_path/kind, **about)
     np.save(tmp_path/'x.npy', x)
@@ -176,7 +180,7 @@ def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
 
 
 def test_the_sidecar_says_what_the_weights_are(saved):
-    about = json.load(open(saved[1] + '.json'))
+    about = json.loads(pathlib.Path(saved[1] + '.json').read_text())
     assert about | ABOUT == about and {'tensorflow', 'keras', 'numpy', 'python'} <= set(about['versions'])
     assert len(about['sha256']) == 64 and about['date']
     assert sorted(os.listdir(os.path.dirname(saved[1]))) == ['w.json', 'w.weights.h5']   # nothing temporary
@@ -207,9 +211,9 @@ def test_weights_that_are_not_the_ones_of_the_sidecar_are_refused(saved, tmp_pat
 
 
 def test_weights_of_a_wider_network_are_refused(saved):
-    about = json.load(open(saved[1] + '.json'))
+    sidecar = pathlib.Path(saved[1] + '.json')
+    about = json.loads(sidecar.read_text())
     del about['sha256']
-    about['network'] = {'width': 8, 'dense': 8}
-    json.dump(about, open(saved[1] + '.json', 'w'))
+    sidecar.write_text(json.dumps(about | {'network': {'width': 8, 'dense': 8}}))
     with pytest.raises(UserError, match='w.weights.h5'):
         myweights.load(saved[1])

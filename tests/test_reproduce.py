@@ -29,7 +29,7 @@ def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tm
     assert shown in text and 'tabular' in (tmp_path/'runs'/'tables.tex').read_text()
     for name in ('method', 'toy-teaser', 'toy-masks', 'toy-backgrounds', 'toy-training', 'toy-sensitivity'):
         assert (tmp_path/'runs'/'figures'/f'{name}.png').stat().st_size > 5000, name
-    logged = [json.loads(line) for line in open(out + '/runs.jsonl')]
+    logged = [json.loads(line) for line in (tmp_path/'runs'/'runs.jsonl').read_text().splitlines()]
     assert [e['phase'] for e in logged if 'phase' in e] == ['baseline', 'unet', 'proposal']
 
     # recorded rows count as done even where the weights are not: nothing is trained again
@@ -38,10 +38,10 @@ def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tm
     def forbidden(*_):
         raise AssertionError('trained again')
     monkeypatch.setattr(reproduce, 'ensure', forbidden)
-    before = open(out + '/accuracy.csv').read()
+    before = (tmp_path/'runs'/'accuracy.csv').read_text()
     assert reproduce.main(words) == 0
     assert reproduce.main([*words, '--tables-only']) == 0
-    assert open(out + '/accuracy.csv').read() == before
+    assert (tmp_path/'runs'/'accuracy.csv').read_text() == before
 
 
 def plan(**changes):
@@ -55,7 +55,7 @@ def test_settings_of_a_row_follow_the_whole_chain_of_phases():
     assert base.settings('proposal') != base.settings('textures')
     assert base.settings('proposal') != plan(limit=100).settings('proposal')
     assert base.settings('proposal') == plan(precision='float32').settings('proposal')
-    assert base.settings('proposal') == base._replace(seed=1).settings('proposal')   # the seed has its own column
+    assert base.settings('proposal') == base._replace(seed=1).settings('proposal')   # it has its own column
     args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv'])
     assert train3.settings(args, ['a', 'b']) != train3.settings(args, ['a', 'c'])
 
@@ -74,14 +74,16 @@ def test_shards_share_the_work_without_overlap():
 
 
 def readme_commands():
-    text = open(os.path.join(ROOT, 'README.md')).read()
+    with open(os.path.join(ROOT, 'README.md')) as f:
+        text = f.read()
     block = re.search(r'<!-- commands: a test runs these -->\n```\n(.*?)```', text, re.S).group(1)
     return [line for line in block.splitlines() if line.startswith('python ')]
 
 
 def test_the_readme_leads_through_every_script_with_arguments_that_they_take():
     scripts = [line.split()[1] for line in readme_commands()]
-    assert scripts == ['train1.py', 'train2.py', 'train3.py', 'train_att.py', 'evaluate.py', 'evaluate_seg.py']
+    assert scripts == ['train1.py', 'train2.py', 'train3.py', 'train_att.py',
+                       'evaluate.py', 'evaluate_seg.py']
 
 
 @pytest.mark.slow
@@ -94,3 +96,20 @@ def test_the_commands_of_the_readme_work(tmp_path):
         [sys.executable, os.path.join(ROOT, 'evaluate.py'), 'digits_backgrounds', 'saved/digits-adv-0'],
         cwd=tmp_path, capture_output=True, text=True).stdout
     assert list((tmp_path/'saved'/'masks').glob('*.png'))
+
+
+@pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')), reason='nothing recorded yet')
+def test_the_tables_in_the_readme_are_the_recorded_ones():
+    readme = open(os.path.join(ROOT, 'README.md')).read()
+    recorded = open(os.path.join(ROOT, 'results', 'tables.md')).read()
+    for line in recorded.splitlines():
+        assert line in readme, line
+
+
+@pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')), reason='nothing recorded yet')
+def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
+    for name in ('accuracy.csv', 'masks.csv'):
+        shutil.copy(os.path.join(ROOT, 'results', name), tmp_path)
+    sets = list(dict.fromkeys(r['dataset'] for r in myrows.read(str(tmp_path/'accuracy.csv'))))
+    reproduce.myreport.tables(str(tmp_path), sets)
+    assert (tmp_path/'tables.md').read_text() == open(os.path.join(ROOT, 'results', 'tables.md')).read()

@@ -1,0 +1,89 @@
+"""Small runs on `toy` that several tests share: narrow networks, few steps, parents made in a second."""
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+
+import mydatasets
+import mymodels
+import myweights
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHAPE, CLASSES = (16, 16, 1), ['disk', 'square', 'cross']
+FEW = ['--epochs', '2', '--steps-per-epoch', '2', '--batchsize', '12', '--quiet']
+NETWORK = {'classifier': {'width': 4, 'dense': 8}, 'unet': {'width': 4}}
+SCRIPTS = 'train1', 'train2', 'train3', 'train_att'
+
+
+@functools.cache
+def made():
+    """{kind: weights} of a classifier that knows toy (or else phase 2 would see no object) and a new mask network."""
+    keras.config.set_dtype_policy('float32')
+    keras.utils.set_random_seed(5)
+    f, images = mymodels.classifier(SHAPE, 3, **NETWORK['classifier']), mydatasets.load('toy').train
+    f.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    f.fit(images.x/np.float32(255), images.y, 48, 25, verbose=0)
+    return {'classifier': f.get_weights(), 'unet': mymodels.unet(SHAPE, 4).get_weights()}
+
+
+def parents(folder):
+    """[classifier, mask generator]: names of weights of toy that now lie in the folder."""
+    keras.config.set_dtype_policy('float32')
+    builders = {'classifier': lambda n: mymodels.classifier(SHAPE, 3, **n), 'unet': lambda n: mymodels.unet(SHAPE, **n)}
+    for kind, weights in made().items():
+        model = builders[kind](NETWORK[kind])
+        model.set_weights(weights)
+        myweights.save(model, os.path.join(folder, kind), kind=kind, dataset='toy', method=kind, seed=0,
+                       shape=list(SHAPE), classes=CLASSES, network=NETWORK[kind], settings=kind)
+    return [os.path.join(folder, kind) for kind in NETWORK]
+
+
+def argv(script, folder, output, *more):
+    """The command line of a quick run of a trainer, its parents being in the folder."""
+    f, u = (os.path.join(folder, kind) for kind in ('classifier', 'unet'))
+    own = {'train1': ['--width', '4', '--dense', '8'], 'train2': [f, '--width', '4', '--binarize', 'none'],
+           'train3': [f, u, 'otsu', 'adv', 'textures', '--pool', '8', '--fresh', '2'],
+           'train_att': ['--global-classifier', f]}[script]
+    return ['toy', *own, *FEW, '--output', os.path.join(folder, output), *map(str, more)]
+
+
+def spawn(script, words, **options):
+    """The script in a process of its own; its output as text in pipes."""
+    return subprocess.Popen([sys.executable, os.path.join(ROOT, script + '.py'), *map(str, words)], cwd=ROOT,
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def result(output):
+    """What a finished run is compared by, to the last bit: arrays, history without times, the sidecar's figures."""
+    import h5py
+    arrays = {}
+    with h5py.File(output + '.weights.h5') as f:
+        f.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    with open(output + '.history.json') as f:
+        history = [{k: v for k, v in line.items() if k != 'seconds'} for line in json.load(f)]
+    with open(output + '.json') as f:
+        about = json.load(f)
+    return {'arrays': {k: (str(v.dtype), v.shape, v.tobytes()) for k, v in arrays.items()},
+            'history': history, 'validation': about['validation'], 'settings': about['settings'],
+            'area': about.get('area')}
+
+
+def differences(a, b):
+    """Names of what differs between two results; empty when they are equal bit for bit."""
+    found = [k for k in a if k != 'arrays' and a[k] != b[k]]
+    names = a['arrays'].keys() | b['arrays'].keys()
+    return found + [k for k in sorted(names) if a['arrays'].get(k) != b['arrays'].get(k)]
+
+
+def values(*networks):
+    """Copies of all weights."""
+    return [np.array(v) for n in networks for v in n.variables]
+
+
+def moved(before, *networks):
+    """For each weight: has it changed?"""
+    return [not np.array_equal(a, b) for a, b in zip(before, values(*networks), strict=True)]
