@@ -16,7 +16,7 @@ import mymodels
 import myrows
 import mytables
 import myweights
-from mydatagen import to_float
+from mydatagen import in_order, to_float
 from myevaluation import (BATCH, data_arguments, load_data, method_name, precision, record, row_dataset,
                           row_method)
 
@@ -109,8 +109,10 @@ def rows_of(unet, about, data, test, binarize='otsu', area=0.2, method=None, bat
 
 
 def pictures(path, unet, test, binarize='otsu', area=0.2, count=PICTURES):
-    """A figure of the first test images: image, mask, binarised mask, and the object before textures."""
-    x = next(iter(test.batches(count)))['x']
+    """A figure of test images from all over the set: image, mask, binarised mask, object on textures."""
+    images = test.images()
+    some = images.take(np.linspace(0, len(images) - 1, count).astype(int))
+    x = to_float(next(iter(in_order(some, count)))['x'])
     m = unet(x, training=False)
     b = mymodels.binarizer(binarize, area)(m)
     z = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))

@@ -142,20 +142,22 @@ def method_diagram(path):
 
 
 def curves(path, histories):
-    """Training curves: a line of panels for each phase, losses left and shares right.
+    """Training curves: a line of panels for each phase, losses left and shares right, on one scale each.
 
     histories: {name: [{'epoch': 1, 'ce': ..., 'accuracy': ..., 'val_accuracy': ..., 'seconds': ...}, ...]};
     figures that are missing in some epochs are drawn at the others.
     """
     figure = _figure(9.5, 2.6*len(histories))
     axes = figure.subplots(len(histories), 2, squeeze=False)
+    losses = [line[k] for history in histories.values() for line in history for k in LOSSES if k in line]
+    high = 1.05*max(losses, default=1.) or 1.
     for (left, right), (name, history) in zip(axes, histories.items()):
         for key in dict.fromkeys(k for line in history for k in line if k not in NOT_DRAWN):
             points = [(line['epoch'], line[key]) for line in history if key in line]
             one = left if key in LOSSES else right
             one.plot(*zip(*points), label=key, marker='.' if len(points) < 30 else '')
-        left.set(title=name, xlabel='epoch', ylabel='loss')
-        right.set(title=name, xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
+        left.set(title=mytables.name_of(name), xlabel='epoch', ylabel='loss', ylim=(-0.02*high, high))
+        right.set(title=mytables.name_of(name), xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
         for one in (left, right):
             one.grid(alpha=0.3)
             if one.lines:

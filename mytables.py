@@ -142,7 +142,8 @@ def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
 def case_study_table(rows, dataset, settings=None):
     """A folder of photographs: methods x its tests, beside the published drone study (another data set)."""
     found, notes = select(rows, dataset, settings)
-    names = list(dict.fromkeys(t for tests in found.values() for t in tests if t.startswith('test')))
+    names = dict.fromkeys(t for tests in found.values() for t in tests if t.startswith('test'))
+    names = sorted(names, key=lambda t: 'studio' not in t)   # what is like the training images comes first
     lines = []
     for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in METHODS):
         tests = found.get(method, {})

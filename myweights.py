@@ -1,4 +1,4 @@
-"""Weights on disk: NAME.weights.h5, and NAME.json (the sidecar) that says what they are. Both are data."""
+"""Weights on disk: NAME.weights.h5, and NAME.json (the sidecar) saying what they are. Both only data."""
 from mycommon import UserError, whole_file, write_json  # first: it quietens TensorFlow
 
 import datetime

@@ -61,7 +61,7 @@ def settings(args, parents):
 
 
 def total_variation(m):
-    """Mean absolute difference along rows plus along columns (Rudin et al. 1992, anisotropic). m: (n, h, w, 1)."""
+    """Mean absolute difference along rows + columns (Rudin et al. 1992, anisotropic). m: (n, h, w, 1)."""
     return tf.reduce_mean(tf.abs(m[:, 1:] - m[:, :-1])) + tf.reduce_mean(tf.abs(m[:, :, 1:] - m[:, :, :-1]))
 
 

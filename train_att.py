@@ -1,6 +1,7 @@
-"""The attention baseline, AG-CNN (Guan et al. 2018, arXiv 1801.09927): a local branch on what the global one saw.
+"""The attention baseline, AG-CNN (Guan et al. 2018, arXiv 1801.09927).
 
-The global branch is the classifier of phase 1; it stays frozen while the local branch and the fusion are trained.
+A local branch looks at what the global one saw. The global branch is the classifier of phase 1; it stays
+frozen while the local branch and the fusion are trained.
 """
 import sys
 import time

@@ -1,7 +1,7 @@
-"""Accuracy on validation images before held-out shapes, over wall time from nothing: one figure, a line a method.
+"""Accuracy on validation images before held-out shapes, over wall time from nothing: a line a method.
 
-Reads the histories that a reproduction leaves beside its weights, so it costs nothing; a method's clock starts with
-phase 1 and goes on through phase 2, as its user's would.
+Reads the histories that a reproduction leaves beside its weights, so it costs nothing; a method's clock
+starts with phase 1 and goes on through phase 2, as its user's would.
 """
 import os
 import sys

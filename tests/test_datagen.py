@@ -1,4 +1,4 @@
-"""Augmentation and batches: masks follow their images, every pass is a permutation, any step can be the first."""
+"""Augmentation and batches: masks follow images, every pass is a permutation, any step can be the first."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -114,8 +114,9 @@ def test_a_run_continued_at_any_step_sees_what_it_would_have_seen(first):
 @pytest.mark.parametrize('first', (0, 3))
 def test_the_slices_of_the_replicas_make_up_the_batch_of_one_device(first):
     whole = collect(4, numbered(), plain, 8, 0, first)
-    both = collect(8, numbered(), plain, 8, 0, first, 2)            # one process, two devices: slices in turn
-    one, two = (collect(4, numbered(), plain, 8, 0, first, 2, slice(i, i + 1)) for i in (0, 1))   # two of them
+    # one process with two devices: slices in turn; then two processes
+    both = collect(8, numbered(), plain, 8, 0, first, 2)
+    one, two = (collect(4, numbered(), plain, 8, 0, first, 2, slice(i, i + 1)) for i in (0, 1))
     for i, batch in enumerate(whole):
         for pair in (both[2*i:2*i + 2], (one[i], two[i])):
             assert [int(b['part']) for b in pair] == [0, 1] and {int(b['step']) for b in pair} == {first + i}

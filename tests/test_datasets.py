@@ -1,4 +1,4 @@
-"""Data sets by name: splits, limits, pairs and tests; tensorflow-datasets by its own mocking, and real ones."""
+"""Data sets by name: splits, limits, pairs, tests; tensorflow-datasets by its own mocking, and for real."""
 import os
 import time
 

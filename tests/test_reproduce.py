@@ -98,18 +98,26 @@ def test_the_commands_of_the_readme_work(tmp_path):
     assert list((tmp_path/'saved'/'masks').glob('*.png'))
 
 
-@pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')), reason='nothing recorded yet')
+def text_of(name):
+    with open(os.path.join(ROOT, name)) as f:
+        return f.read()
+
+
+needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')),
+                                  reason='nothing recorded yet')
+
+
+@needs_record
 def test_the_tables_in_the_readme_are_the_recorded_ones():
-    readme = open(os.path.join(ROOT, 'README.md')).read()
-    recorded = open(os.path.join(ROOT, 'results', 'tables.md')).read()
+    readme, recorded = text_of('README.md'), text_of('results/tables.md')
     for line in recorded.splitlines():
         assert line in readme, line
 
 
-@pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')), reason='nothing recorded yet')
+@needs_record
 def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
     for name in ('accuracy.csv', 'masks.csv'):
         shutil.copy(os.path.join(ROOT, 'results', name), tmp_path)
     sets = list(dict.fromkeys(r['dataset'] for r in myrows.read(str(tmp_path/'accuracy.csv'))))
     reproduce.myreport.tables(str(tmp_path), sets)
-    assert (tmp_path/'tables.md').read_text() == open(os.path.join(ROOT, 'results', 'tables.md')).read()
+    assert (tmp_path/'tables.md').read_text() == text_of('results/tables.md')

@@ -77,7 +77,7 @@ def test_rows_of_different_settings_never_share_a_cell():
 
 
 def test_case_study_stands_beside_the_drone_study():
-    rows = rows_of('proposal', {0: .9, 1: .92}, ['test-studio', 'test-field'], dataset='signs')
+    rows = rows_of('proposal', {0: .9, 1: .92}, ['test-field', 'test-studio'], dataset='signs')
     table = mytables.case_study_table(rows, 'signs')
     assert table.columns == ['method', 'studio', 'field', 'paper: drone study', 'seeds']
     assert line(table, 'Proposal')['paper: drone study'] == '88.7'

@@ -1,10 +1,10 @@
-"""Kills real trainers at random moments, continues them with --resume, and compares what they leave bit for bit.
+"""Kills real trainers at random moments, continues with --resume, compares what they leave bit for bit.
 
     python tests/torture.py --kills 50
 
-Every run of every trainer is killed with SIGKILL again and again, half of the time while a checkpoint is being
-written, until it ends; its weights and history must then equal those of a run that was left alone. After every
-kill all files are read. The last line says "50 kills, 0 differences, 0 unreadable files".
+Every run of every trainer is killed with SIGKILL again and again, half of the time while a checkpoint is
+being written, until it ends; its weights and history must then equal those of a run that was left alone.
+After every kill all files are read. The last line says "50 kills, 0 differences, 0 unreadable files".
 """
 import argparse
 import json
@@ -19,9 +19,9 @@ import zipfile
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-import h5py  # noqa: E402
+import toys  # noqa: E402  (first: it quietens TensorFlow)
 
-import toys  # noqa: E402
+import h5py  # noqa: E402
 import train1  # noqa: E402
 import train2  # noqa: E402
 import train3  # noqa: E402
@@ -36,18 +36,19 @@ RUNS = {   # {classifier}, {unet}: weights that toys.parents made
     'train2 auto': ['train2', 'toy', '{classifier}', *WIDTH, '--binarize', 'none', *OFTEN],
     'train2 0.3': ['train2', 'toy', '{classifier}', '--area', '0.3', *WIDTH, '--binarize', 'none'],
     'train3 adv textures': ['train3', 'toy', '{classifier}', '{unet}', 'otsu', 'adv', 'textures', *OFTEN],
-    'train3 adv': ['train3', 'toy', '{classifier}', 'heuristic', 'none', 'adv', '--pool', '32', '--halo', '1'],
-    'train3 all': ['train3', 'toy', '{classifier}', 'truth', '0.5', 'black', 'noise', 'adv', 'real', 'textures',
-                   '--pool', '0', *OFTEN],
+    'train3 adv': ['train3', 'toy', '{classifier}', 'heuristic', 'none', 'adv', '--pool', '32',
+                   '--halo', '1'],
+    'train3 all': ['train3', 'toy', '{classifier}', 'truth', '0.5', 'black', 'noise', 'adv', 'real',
+                   'textures', '--pool', '0', *OFTEN],
     'train_att': ['train_att', 'toy', '--global-classifier', '{classifier}'],
     'train_att alone': ['train_att', 'toy', *WIDTH, '--dense', '8', *OFTEN],
 }
 
 
 def child(words, folder, output, resume):
-    """The process id of a trainer that was just started (a fork: TensorFlow is imported but has not begun)."""
-    script, *rest = [w.format(classifier=os.path.join(folder, 'classifier'), unet=os.path.join(folder, 'unet'))
-                     for w in words]
+    """Process id of a trainer that was just started (a fork: TensorFlow is imported but has not begun)."""
+    parents = {kind: os.path.join(folder, kind) for kind in ('classifier', 'unet')}
+    script, *rest = [w.format(**parents) for w in words]
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -74,7 +75,7 @@ def writing(output):
 
 
 def kill(pid, output, moment, while_writing):
-    """Kills the process `moment` seconds from now, or at the next checkpoint after that; exit code or None."""
+    """Kills the process `moment` seconds from now, or at the next checkpoint then; exit code or None."""
     began = time.monotonic()
     while time.monotonic() - began < moment or while_writing and not writing(output):
         code = ended(pid)
@@ -107,30 +108,31 @@ def unreadable(folder):
     return bad
 
 
-def torture(name, words, folder, kills, seed):
+def left_alone(name, folder):
+    """(output, seconds) of a run that nobody kills."""
+    output, began = os.path.join(folder, name.replace(' ', '-')), time.monotonic()
+    pid = child(RUNS[name], folder, output, False)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise SystemExit(f'{name} fails even when it is left alone')
+    return output, time.monotonic() - began
+
+
+def torture(name, folder, alone, seconds, kills, seed):
     """Kills one run up to `kills` times: (kills, differences, unreadable files)."""
-    choose, label = random.Random(seed), name.replace(' ', '-')
-    alone, tortured = (os.path.join(folder, f'{label}-{kind}') for kind in ('alone', f'killed-{seed}'))
-    began = time.monotonic()
-    if not os.path.exists(alone + '.json'):
-        pid = child(words, folder, alone, False)
-        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-            raise SystemExit(f'{name} fails even when it is left alone')
-    seconds = os.path.getmtime(alone + '.json') - os.path.getmtime(os.path.join(folder, 'unet.json'))
-    seconds = min(time.monotonic() - began, seconds) if time.monotonic() - began > 0.5 else 8.
+    choose, output = random.Random(seed), f'{alone}-{seed}'
     done, bad, code = 0, [], None
     while code is None:
-        pid = child(words, folder, tortured, resume=done > 0)
+        pid = child(RUNS[name], folder, output, resume=done > 0)
         if done < kills:
-            code = kill(pid, tortured, choose.uniform(0.1, 0.9)*seconds, choose.random() < 0.5)
+            code = kill(pid, output, choose.uniform(0.2, 1)*seconds, choose.random() < 0.5)
         else:
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         done += code is None
         bad += unreadable(folder)
-    found = [f'exit code {code}'] if code else toys.differences(toys.result(alone), toys.result(tortured))
-    left = [n for n in os.listdir(folder) if n.startswith('.') and label in n]
-    print(f'{name}: {done} kills, differences: {found or "none"}, unreadable: {bad or "none"}'
-          + (f', left behind: {left}' if left else ''), flush=True)
+    found = [f'exit code {code}'] if code else toys.differences(toys.result(alone), toys.result(output))
+    left = [n for n in os.listdir(folder) if n.startswith('.') and os.path.basename(output) in n]
+    found += [f'left behind: {n}' for n in left]
+    print(f'{name}: {done} kills, differences: {found or "none"}, unreadable: {bad or "none"}', flush=True)
     return done, len(found), len(bad)
 
 
@@ -138,9 +140,10 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--kills', type=int, default=50)
     p.add_argument('--seed', type=int, default=0, help='of the moments')
-    p.add_argument('--runs', nargs='+', choices=RUNS, default=list(RUNS), help='which, by name', metavar='RUN')
+    p.add_argument('--runs', nargs='+', choices=RUNS, default=list(RUNS), metavar='RUN',
+                   help='which, by name')
     args = p.parse_args(argv)
-    total, turn = [0, 0, 0], 0
+    total, turn, alone = [0, 0, 0], 0, {}
     with tempfile.TemporaryDirectory() as folder:
         pid = os.fork()   # TensorFlow must not begin in this process: it would not survive the forks
         if not pid:
@@ -149,7 +152,9 @@ def main(argv=None):
         os.waitpid(pid, 0)
         while total[0] < args.kills:
             name = args.runs[turn % len(args.runs)]
-            counts = torture(name, RUNS[name], folder, min(4, args.kills - total[0]), args.seed + turn)
+            if name not in alone:
+                alone[name] = left_alone(name, folder)
+            counts = torture(name, folder, *alone[name], min(4, args.kills - total[0]), args.seed + turn)
             total, turn = [a + b for a, b in zip(total, counts)], turn + 1
     print(f'{total[0]} kills, {total[1]} differences, {total[2]} unreadable files')
     return int(any(total[1:]))

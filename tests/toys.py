@@ -1,4 +1,6 @@
 """Small runs on `toy` that several tests share: narrow networks, few steps, parents made in a second."""
+import mycommon  # noqa: F401  (first: it quietens TensorFlow)
+
 import functools
 import json
 import os
@@ -21,7 +23,7 @@ SCRIPTS = 'train1', 'train2', 'train3', 'train_att'
 
 @functools.cache
 def made():
-    """{kind: weights} of a classifier that knows toy (or else phase 2 would see no object) and a new mask network."""
+    """{kind: weights} of a new mask network and a classifier that knows toy: phase 2 must see objects."""
     keras.config.set_dtype_policy('float32')
     keras.utils.set_random_seed(5)
     f, images = mymodels.classifier(SHAPE, 3, **NETWORK['classifier']), mydatasets.load('toy').train
@@ -33,7 +35,8 @@ def made():
 def parents(folder):
     """[classifier, mask generator]: names of weights of toy that now lie in the folder."""
     keras.config.set_dtype_policy('float32')
-    builders = {'classifier': lambda n: mymodels.classifier(SHAPE, 3, **n), 'unet': lambda n: mymodels.unet(SHAPE, **n)}
+    builders = {'classifier': lambda n: mymodels.classifier(SHAPE, 3, **n),
+                'unet': lambda n: mymodels.unet(SHAPE, **n)}
     for kind, weights in made().items():
         model = builders[kind](NETWORK[kind])
         model.set_weights(weights)
@@ -58,11 +61,12 @@ def spawn(script, words, **options):
 
 
 def result(output):
-    """What a finished run is compared by, to the last bit: arrays, history without times, the sidecar's figures."""
+    """What finished runs are compared by, bit for bit: arrays, history without times, sidecar's figures."""
     import h5py
     arrays = {}
     with h5py.File(output + '.weights.h5') as f:
-        f.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+        f.visititems(lambda name, item: arrays.update(
+            {name: item[()]} if isinstance(item, h5py.Dataset) else {}))
     with open(output + '.history.json') as f:
         history = [{k: v for k, v in line.items() if k != 'seconds'} for line in json.load(f)]
     with open(output + '.json') as f:
