@@ -1,5 +1,6 @@
 """The command line that all trainers share, and the fingerprint of settings."""
 import argparse
+import difflib
 import hashlib
 import json
 import math
@@ -7,6 +8,7 @@ import re
 import sys
 
 import mydatasets
+from mymodels import MAX_DENSE, MAX_SIDE, MAX_WIDTH
 
 METHOD_VERSION = 1   # raised by hand when settings change their meaning: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
@@ -39,7 +41,8 @@ def parser(description, example, **defaults):
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
     g = p.add_argument_group('data')
     g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    g.add_argument('--size', type=whole(8), help='side in pixels; None: that of the set (folders 64)')
+    g.add_argument('--size', type=whole(8, MAX_SIDE),
+                   help='side in pixels; None: that of the set (folders 64)')
     g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')
     g.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
     g = p.add_argument_group('run')
@@ -63,45 +66,56 @@ def add_network_arguments(p):
                    'classifier below 128 pixels and VGG19 from there on')
     g.add_argument('--backbone-weights', default='imagenet', metavar='imagenet|none|FILE',
                    help='to start from')
-    g.add_argument('--width', type=whole(1), default=32, help='filters of the first block')
-    g.add_argument('--dense', type=whole(1),
+    g.add_argument('--width', type=whole(1, MAX_WIDTH), default=32, help='filters of the first block')
+    g.add_argument('--dense', type=whole(1, MAX_DENSE),
                    help='units of the dense layers; None: 128, or 4096 for backbones')
 
 
-def whole(low):
-    """argparse type: a whole number of at least `low`."""
+def whole(low, high=999_999_999):
+    """argparse type: a whole number from `low` to `high`."""
     def integer(text):
-        if not re.fullmatch(r'[+-]?\d{1,9}', text.strip()) or int(text) < low:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number of at least {low}')
+        if not re.fullmatch(r'[+-]?[0-9]{1,9}', text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {low} to {high}')
         return int(text)
     return integer
 
 
-def number(low, high, above=False):
-    """argparse type: a number in [low, high], or in (low, high] with `above`."""
+def number(low, high, above=False, below=False):
+    """argparse type: a number from low to high, low itself left out with `above`, high with `below`."""
     def real(text):
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (low < value if above else low <= value) or not value <= high:
-            raise argparse.ArgumentTypeError(f'{text!r} is no number {"above" if above else "from"} {low} '
-                                             + (f'up to {high}' if high < math.inf else ''))
+        if not (low < value if above else low <= value) or not (value < high if below else value <= high):
+            raise argparse.ArgumentTypeError(f'{text!r} is no number {"above" if above else "from"} {low:g} '
+                                             f'{"and below" if below else "to"} {high:g}')
         return value
     return real
 
 
 positive = number(0, 1e6, above=True)
 share = number(0, 1)
+part = number(0, 1, above=True, below=True)   # of an area: neither nothing nor everything
 
 PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'flip': 'yes',
          'fill_outside': 'nearest', 'precision': 'float32'}
 
 
+def _nearest(p, message):
+    """What to do about argparse's message: the nearest right name, if there is one."""
+    wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL)
+    option = re.search(r'unrecognized arguments:.*?(--[\w-]+)', message)
+    word = wrong or option
+    known = re.findall(r'[\w.-]+', wrong[2]) if wrong else list(p._option_string_actions)
+    close = difflib.get_close_matches(word[1], known, 1) if word else []
+    return f'did you mean {close[0]}?' if close else 'see --help'
+
+
 def parse(p, argv, paper=None):
     """Parsed arguments; mistakes leave with exit code 2 and one line. paper: what --paper means here."""
     def error(message):
-        print(f'error: {message}; see --help', file=sys.stderr)
+        print(f'error: {" ".join(message.split())}; {_nearest(p, message)}', file=sys.stderr)
         raise SystemExit(2)
     p.error = error
     args = p.parse_args(argv)

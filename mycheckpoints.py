@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from myweights import read_sidecar
 
 CHECKPOINTS = 2      # the newest ones that are kept
+MIN_BYTES = 10_000   # less room than this, and no weights can be written
 # what a checkpoint says about itself
 FIELDS = {'settings': str, 'precision': str, 'attempt': int, 'step': int, 'history': list,
           'seconds': (int, float), 'seen': dict}
@@ -136,8 +138,22 @@ def sweep(output):
                     os.remove(os.path.join(place, entry))
 
 
+def _demand_writable(output):
+    """Says before the work, not after it, that its result cannot be written."""
+    folder, name = os.path.split(os.path.abspath(output))
+    if not name or output.endswith(os.sep):
+        raise UserError(f'--output {output} names a folder; give the NAME of the weights in it')
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as f:
+            f.write(bytes(MIN_BYTES))
+    except OSError as e:
+        raise UserError(f'cannot write {output}: {e.strerror}; make room or choose another --output') from e
+
+
 def finished(args, settings):
     """True when --resume meets complete weights. UserError when they exist and may not be replaced."""
+    _demand_writable(args.output)
     complete = os.path.exists(args.output + '.weights.h5') and os.path.exists(args.output + '.json')
     begun = checkpoints(args.output)
     if not args.overwrite and not args.resume and (complete or begun):

@@ -152,6 +152,10 @@ def guard(run, args):
         return 2
     except tf.errors.OpError as e:
         return _told(e)
+    except OSError as e:
+        print(f'error: {e.filename or "a file"}: {e.strerror or e}; check its path, its permissions and the '
+              'room on the disk', file=sys.stderr)
+        return 2
     except BrokenRun as e:
         print(f'stopped: {e}', file=sys.stderr)
         return 3

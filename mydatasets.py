@@ -278,9 +278,14 @@ def _load_folder(name, size, limit, skip_damaged=False, backgrounds=None, fit='c
     tests = {split: Test(lambda f=f: images(f, np.arange(len(f.labels))))
              for split, f in folder.splits.items() if split != 'train'}
     pictures = myfolder.pictures_in(backgrounds) if backgrounds else folder.backgrounds
-    photographs = myfolder.crops(pictures, 2*size) if pictures else None
+    crops = myfolder.crops(pictures, 2*size) if pictures else None
     return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), False,
-                   files.masks is not None, photographs)
+                   files.masks is not None, crops)
+
+
+def photographs(path, shape):
+    """The photographs of a folder as uint8 (k, H, W, c), twice as large as images of this shape."""
+    return myfolder.crops(myfolder.pictures_in(path), 2*shape[0], shape[2])
 
 
 @functools.lru_cache(maxsize=4)

@@ -256,9 +256,9 @@ def read_all(paths, reader, workers=None):
     return out
 
 
-def crops(paths, side):
-    """Background photographs -> uint8 (k, side, side, 3): centre squares, for random crops taken later."""
-    return read_all(paths, lambda path: read_image(path, side))
+def crops(paths, side, channels=3):
+    """Background photographs -> uint8 (k, side, side, channels): centre squares, for random crops taken later."""
+    return read_all(paths, lambda path: read_image(path, side, channels))
 
 
 def _look(path, decode):

@@ -13,6 +13,7 @@ from keras import layers
 BIG = 128                # from this side on the paper uses VGG19 instead of the small classifier
 MASK_BIAS = 2.           # masks start near 1 (sigmoid(2) = 0.88): see PHASE 2 in the README
 SMALL_RATE, BACKBONE_RATE = 1e-3, 1e-5   # Adam's rates in the published code
+MAX_SIDE, MAX_WIDTH, MAX_DENSE, MAX_CLASSES = 1024, 512, 8192, 10_000   # of networks, and of sidecars
 LEAK = 0.2               # LeakyReLU of the generator
 
 

@@ -66,6 +66,8 @@ def load_data(args):
     folder = {k: getattr(args, k) for k in ('skip_damaged', 'backgrounds') if getattr(args, k, None)} \
         if args.dataset.startswith('folder:') else {}
     data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, **folder)
+    if getattr(args, 'backgrounds', None) and not folder:
+        data = data._replace(backgrounds=mydatasets.photographs(args.backgrounds, data.shape))
     args.flip = {'auto': 'yes' if data.flip else 'no'}.get(args.flip, args.flip)
     args.fill_outside = {'auto': 'constant' if data.monochrome else 'nearest'}.get(args.fill_outside,
                                                                                    args.fill_outside)

@@ -12,9 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mymodels import attention, backbone_names, classifier, unet
+from mymodels import (MAX_CLASSES, MAX_DENSE, MAX_SIDE, MAX_WIDTH, attention, backbone_names, blocks,
+                      classifier, unet)
 
-MAX_SIDECAR_BYTES = 1_000_000
+MAX_SIDECAR_BYTES = 4_000_000
+MAX_WEIGHTS_BYTES = 8_000_000_000
+MAX_ITEMS = 10_000   # groups and arrays in a file
 
 
 def stem(path):
@@ -49,21 +52,30 @@ BUILDERS = {'classifier': lambda a: classifier(a['shape'], len(a['classes']), **
             'attention': lambda a: attention(a['shape'], len(a['classes']), **a.get('network', {}))}
 
 
+SETTINGS = {'classifier': {'backbone', 'width', 'dense'}, 'unet': {'width', 'depth'},
+            'attention': {'backbone', 'width', 'dense', 'tau'}}
+
+
 def read_sidecar(path):
     """What NAME.json says, checked field by field: it may come from a stranger."""
     name = stem(path)
-    if not os.path.exists(name + '.weights.h5'):
+    if not os.path.isfile(name + '.weights.h5'):
         raise UserError(f'no weights {name}.weights.h5; train them first, or check the path')
+    if not os.path.isfile(name + '.json'):
+        raise UserError(f'no {name}.json beside the weights; it says what they are: copy both files')
     try:
         if os.path.getsize(name + '.json') > MAX_SIDECAR_BYTES:
-            raise UserError(f'{name}.json is larger than {MAX_SIDECAR_BYTES} bytes, so no sidecar of ours')
+            raise UserError(f'{name}.json is larger than {MAX_SIDECAR_BYTES:,} bytes, so no sidecar of '
+                            'ours; copy it again or train again')
         with open(name + '.json', encoding='utf-8') as f:
             about = json.load(f)
-    except FileNotFoundError as e:
-        raise UserError(f'no {name}.json beside the weights; it says what they are: copy both files') from e
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(f'{name}.json is damaged ({str(e)[:80]}); copy it again or train again') from e
     _check_sidecar(about, name)
+    size = os.path.getsize(name + '.weights.h5')
+    if size > MAX_WEIGHTS_BYTES or _least_bytes(about) > size:   # before anything is built
+        raise UserError(f'{name}.weights.h5 has {size:,} bytes, which is not the network of {name}.json; '
+                        'copy both files again or train again')
     return about
 
 
@@ -71,32 +83,49 @@ def _check_sidecar(about, name):
     def need(ok, field, what):
         if not ok:
             raise UserError(f'{name}.json: {field} must be {what}; copy the file again or train again')
+
+    def whole(value, low, high):
+        return type(value) is int and low <= value <= high
+
+    def text(value, most):
+        return isinstance(value, str) and len(value) <= most and not any(ord(c) < 32 for c in value)
     need(isinstance(about, dict), 'the whole', 'an object')
-    need(about.get('kind') in BUILDERS, 'kind', f'one of {", ".join(BUILDERS)}')
-    shape = about.get('shape')
-    need(isinstance(shape, list) and len(shape) == 3 and all(type(s) is int for s in shape)
-         and 8 <= shape[0] == shape[1] <= 1024 and shape[2] in (1, 3), 'shape', '[side, side, 1 or 3]')
-    classes = about.get('classes')
-    need(isinstance(classes, list) and 2 <= len(classes) <= 10_000
-         and all(isinstance(c, str) and len(c) <= 200 for c in classes), 'classes', 'a list of names')
+    kind, shape, classes = (about.get(k) for k in ('kind', 'shape', 'classes'))
+    need(isinstance(kind, str) and kind in BUILDERS, 'kind', f'one of {", ".join(BUILDERS)}')
+    need(isinstance(shape, list) and len(shape) == 3 and all(whole(s, 1, MAX_SIDE) for s in shape)
+         and 8 <= shape[0] == shape[1] and shape[2] in (1, 3), 'shape', '[side, side, 1 or 3]')
+    need(isinstance(classes, list) and 2 <= len(classes) <= MAX_CLASSES
+         and all(text(c, 300) for c in classes), 'classes', 'a list of names')
     network = about.get('network', {})
-    need(isinstance(network, dict) and set(network) <= {'backbone', 'width', 'dense', 'depth', 'tau'},
-         'network', 'an object of known settings')
-    for field in ('width', 'depth'):
-        need(network.get(field) is None or type(network[field]) is int and 1 <= network[field] <= 512,
-             field, 'a small whole number')
-    dense = network.get('dense')
-    need(dense is None or all(type(d) is int and 1 <= d <= 8192
-                              for d in (dense if isinstance(dense, list) else [dense])),
-         'dense', 'small whole numbers')
-    tau = network.get('tau')
+    need(isinstance(network, dict) and set(network) <= SETTINGS[kind], 'network',
+         f'an object of {", ".join(sorted(SETTINGS[kind]))}')
+    backbone, dense, tau = (network.get(k) for k in ('backbone', 'dense', 'tau'))
+    need(backbone is None or backbone in backbone_names(), 'backbone', 'a name of keras.applications')
+    for field, most in (('width', MAX_WIDTH), ('depth', 8)):
+        need(network.get(field) is None or whole(network[field], 1, most), field, 'a small whole number')
+    need(dense is None or (isinstance(dense, list) and 1 <= len(dense) <= 4
+                           and all(whole(d, 1, MAX_DENSE) for d in dense) if backbone
+                           else whole(dense, 1, MAX_DENSE)), 'dense', 'small whole numbers')
     need(tau is None or type(tau) in (int, float) and 0 < tau <= 1, 'tau', 'a number in (0, 1]')
-    need(network.get('backbone') is None or network['backbone'] in backbone_names(), 'backbone',
-         'a name of keras.applications')
     for field in ('dataset', 'method', 'settings'):
-        need(isinstance(about.get(field, ''), str) and len(about.get(field, '')) <= 300,
-             field, 'a short text')
-    need(type(about.get('seed', 0)) is int, 'seed', 'a whole number')
+        need(text(about.get(field, ''), 4000 if field == 'dataset' else 100), field, 'a short text')
+    need(whole(about.get('seed', 0), 0, 10**9), 'seed', 'a whole number')
+
+
+def _least_bytes(about):
+    """What the largest arrays of the network take at least: a few bytes must not make us build gigabytes."""
+    side, network = about['shape'][0], about.get('network', {})
+    width, dense = network.get('width') or 32, network.get('dense')
+    if about['kind'] == 'unet':
+        depth = network.get('depth') or min(blocks(side), 4)
+        return 4*9*width*2**(depth - 1)*width*2**depth
+    if network.get('backbone'):   # none has fewer than 512 features, nor halves more than five times
+        units = dense or [4096, 4096]
+        return 4*(max(1, side//32)**2*512*units[0] + units[-1]*len(about['classes']))
+    n, units = blocks(side), dense or 128
+    last = width*2**(n - 1)
+    convolution = 9*last*last//2 if n > 1 else 0
+    return 4*(convolution + last*(side >> n)**2*units + units*len(about['classes']))
 
 
 def load(path, kind=None, shape=None, classes=None):
@@ -128,12 +157,15 @@ def read_arrays(model, path):
     """Keras's own reader, after a look that the file holds just the arrays that the network has room for."""
     expected = sorted(tuple(v.shape) for v in model.variables)
     found = []
+    if not os.path.isfile(path):
+        raise UserError(f'no weights {path}; check the path')
     try:
         with h5py.File(path, 'r') as f:
             _collect(f, found)
-    except (OSError, RuntimeError, KeyError, ValueError) as e:
+    except Exception as e:  # damage makes h5py raise nearly anything
         raise UserError(f'{path} is no readable weights file ({str(e)[:80]}); copy it again or train '
                         'again') from e
+    found = [item for item in found if item]   # groups left None
     if sorted(s for s, _ in found) != expected or any(k not in 'fiu' for _, k in found):
         raise UserError(f'{path} holds other arrays than the network has; give weights of this network')
     try:
@@ -144,14 +176,17 @@ def read_arrays(model, path):
 
 
 def _collect(group, found):
-    """Shapes and kinds of all arrays below; links that lead out of the file are refused."""
+    """Shapes and kinds of all arrays below; links that lead out of the file or in circles are refused."""
     for key in group:
+        found.append(None)
+        if len(found) > MAX_ITEMS:
+            raise ValueError('it contains too much')
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise ValueError('it contains links')
         item = group[key]
         if isinstance(item, h5py.Group):
             _collect(item, found)
-        elif item.external or item.is_virtual:
-            raise ValueError('it refers to other files')
+        elif not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+            raise ValueError('it holds something else than arrays')
         else:
             found.append((item.shape, item.dtype.kind))

@@ -23,6 +23,7 @@ import train1
 import train2
 import train3
 import train_att
+from mymodels import MAX_SIDE
 
 SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
 MAIN = 'baseline', 'attention', 'proposal'
@@ -86,8 +87,10 @@ def parse(argv=None):
                    help='rebuild tables and figures from the recorded rows')
     p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N',
                    help='this machine does part I of N (from 1)')
-    for option in ('--data-dir', '--size', '--limit', '--precision'):
-        p.add_argument(option, help='as for the trainers')
+    p.add_argument('--data-dir', help='as for the trainers')
+    p.add_argument('--size', type=myargs.whole(8, MAX_SIDE), help='as for the trainers')
+    p.add_argument('--limit', type=myargs.whole(1), help='as for the trainers')
+    p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), help='as for the trainers')
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
     p.add_argument('--quiet', action='store_true', help='no progress of the phases')
     return myargs.parse(p, argv)

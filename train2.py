@@ -41,13 +41,14 @@ def arguments():
                    'picture')
     g.add_argument('--binarize', choices=mymodels.BINARIZE, default='otsu',
                    help='for the check of collapsed masks and the pictures')
-    g.add_argument('--width', type=myargs.whole(1), default=32, help='filters of the first level')
+    g.add_argument('--width', type=myargs.whole(1, mymodels.MAX_WIDTH), default=32,
+                   help='filters of the first level')
     g.add_argument('--debug', action='store_true', help='a picture of masks every epoch beside the weights')
     return p
 
 
 def area(text):
-    return text if text == 'auto' else myargs.number(0, 1, above=True)(text)
+    return text if text == 'auto' else myargs.part(text)
 
 
 def parse(argv=None):

@@ -34,11 +34,11 @@ def arguments():
     p.add_argument('back', nargs='+', choices=BACKS,
                    help='sources of backgrounds; several: images take turns')
     g = p.add_argument_group('composition')
-    g.add_argument('--area', type=myargs.share, default=0.2, help='for `quantile` masks')
-    g.add_argument('--dilate', type=myargs.whole(0),
+    g.add_argument('--area', type=myargs.part, default=0.2, help='for `quantile` masks')
+    g.add_argument('--dilate', type=myargs.whole(0, 64),
                    help='pixels by which masks are grown; None: 2 for `truth`, which the tests leave '
                    'around objects too, else 0')
-    g.add_argument('--halo', type=myargs.whole(0), default=2,
+    g.add_argument('--halo', type=myargs.whole(0, 16), default=2,
                    help='each mask is grown by 0 to HALO pixels more, so that no rim of the old background '
                    'gives the object away')
     g.add_argument('--clean', type=myargs.share, default=0.2, metavar='SHARE', help='of untouched images')
