@@ -203,19 +203,20 @@ def _tests(images, suffix, side):
     return tests
 
 
-def load(name, data_dir=None, size=None, limit=None, **folder_options):
+def load(name, data_dir=None, size=None, limit=None, train=True, **folder_options):
     """The named Dataset. Training and validation images are read now, tests when they are first used.
 
-    limit: number of training images, before the validation images are held out. Errors: UserError.
+    limit: number of training images, before the validation images are held out. train: False leaves them out
+    where only tests are needed (named sets). Errors: UserError.
     """
     if name.startswith('folder:'):
         return _load_folder(name, size, limit, **folder_options)
     if name in PAIRS:
         return _load_pair(name, data_dir, size, limit)
     source, base, suffix = find(name)
-    x, y, classes = _read(base, 0, size, data_dir)
+    x, y, classes = _read(base, 0 if train else 1, size, data_dir)
     rows = limited(y, limit)
-    train, validation = (Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows]))
+    train, validation = (Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows])) if train else (None, None)
     if suffix and x.shape[-1] != 1:
         raise UserError(f'{name}: the patterns are made for monochrome sets, {base} is in colour; use {base}')
 

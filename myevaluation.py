@@ -41,7 +41,8 @@ def method_name(text):
 def load_data(args):
     """The data set of the arguments."""
     options = {'skip_damaged': True} if args.skip_damaged and args.dataset.startswith('folder:') else {}
-    return mydatasets.load(args.dataset, args.data_dir, args.size, **options)
+    attacked = getattr(args, 'adversarial', False)   # only an attacker is trained: scores need the tests alone
+    return mydatasets.load(args.dataset, args.data_dir, args.size, train=attacked, **options)
 
 
 # Accuracy
