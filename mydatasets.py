@@ -216,13 +216,13 @@ def load(name, data_dir=None, size=None, limit=None, train=True, **folder_option
     source, base, suffix = find(name)
     x, y, classes = _read(base, 0 if train else 1, size, data_dir)
     rows = limited(y, limit)
-    train, validation = (Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows])) if train else (None, None)
+    parts = [Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows])] if train else (None, None)
     if suffix and x.shape[-1] != 1:
         raise UserError(f'{name}: the patterns are made for monochrome sets, {base} is in colour; use {base}')
 
     def test_images():
         return Images(*_read(base, 1, size, data_dir)[:2])
-    return Dataset(name, train, validation, _tests(test_images, suffix, x.shape[1]), classes, x.shape[1:],
+    return Dataset(name, *parts, _tests(test_images, suffix, x.shape[1]), classes, x.shape[1:],
                    source.flip, False, None)
 
 

@@ -41,7 +41,7 @@ def method_name(text):
 def load_data(args):
     """The data set of the arguments."""
     options = {'skip_damaged': True} if args.skip_damaged and args.dataset.startswith('folder:') else {}
-    attacked = getattr(args, 'adversarial', False)   # only an attacker is trained: scores need the tests alone
+    attacked = getattr(args, 'adversarial', False)   # scores need the tests alone, an attacker is trained
     return mydatasets.load(args.dataset, args.data_dir, args.size, train=attacked, **options)
 
 

@@ -257,7 +257,7 @@ def read_all(paths, reader, workers=None):
 
 
 def crops(paths, side, channels=3):
-    """Background photographs -> uint8 (k, side, side, channels): centre squares, for random crops taken later."""
+    """Background photographs -> uint8 (k, side, side, channels): centre squares, for random crops later."""
     return read_all(paths, lambda path: read_image(path, side, channels))
 
 

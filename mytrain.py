@@ -2,7 +2,6 @@
 from mycommon import BrokenRun, Key, UserError, interruptible, whole_file  # first: it quietens TensorFlow
 
 import json
-import os
 import shutil
 import time
 
@@ -16,6 +15,7 @@ import mymodels
 import myweights
 from mycheckpoints import checkpoints, folder_of, kept_precision, read_checkpoint, write_checkpoint
 from mydatagen import batches, in_order, to_float
+from mydevices import chief, meet, strategy_of
 from myprogress import Progress
 
 CHUNK_SECONDS = 0.5  # of steps between two looks at the losses
@@ -37,8 +37,6 @@ def has_bfloat16():
 
 def start(args):
     """Sets precision and determinism for this run; returns the distribution strategy. Idempotent."""
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(args.seed)   # initial weights; everything else random goes through a Key
     if args.deterministic and args.precision not in ('auto', 'float32'):
         raise UserError(f'--deterministic means float32; leave out --precision {args.precision}')
     if args.precision == 'auto':
@@ -50,15 +48,11 @@ def start(args):
     keras.config.set_dtype_policy(('' if args.precision == 'float32' else 'mixed_') + args.precision)
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
-    if args.strategy == 'mirrored':
-        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices('GPU')
-                                              or tf.config.list_logical_devices('CPU'))
-    if args.strategy == 'multiworker':
-        if 'TF_CONFIG' not in os.environ:
-            raise UserError('--strategy multiworker needs TF_CONFIG; start it with `python launch.py '
-                            '--workers 2 ...`')
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return tf.distribute.get_strategy()
+    strategy = strategy_of(args.strategy)
+    args.quiet |= not chief(strategy)
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(args.seed)   # initial weights; everything else random goes through a Key
+    return strategy
 
 
 def load_data(args):
@@ -138,6 +132,14 @@ def augmented(augment):
     def prepare(batch, key):
         return {'x': augment(to_float(batch['x']), None, key)[0], 'y': batch['y']}
     return prepare
+
+
+def gradient_norm(gradients, optimizer):
+    """Their global norm, free of the loss scale; 0 of a step that overflowed in float16 and was skipped."""
+    norm = tf.linalg.global_norm(gradients)
+    if not hasattr(optimizer, 'dynamic_scale'):
+        return norm
+    return tf.where(tf.math.is_finite(norm), norm/optimizer.dynamic_scale, 0.)
 
 
 def supervised_step(model, optimizer):
@@ -273,6 +275,8 @@ def _distributed(strategy, data, prepare, batchsize, seed, first):
         k = parts//context.num_input_pipelines
         mine = slice(context.input_pipeline_id*k, (context.input_pipeline_id + 1)*k)
         return batches(data.train, prepare, batchsize, seed, first, parts, mine)
+    # our batches never end, so that the size of each is known to the graph (what a GPU wants, and the steps)
+    strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy.distribute_datasets_from_function(pipeline)
 
 
@@ -285,18 +289,15 @@ def _abort_unless_finite(losses, first, output):
                             'and start anew with --overwrite, or go on with --resume --precision float32')
 
 
-def chief(strategy):
-    """Only one process of a multi-machine run writes."""
-    resolver = getattr(strategy, 'cluster_resolver', None)
-    return resolver is None or resolver.task_type in (None, 'chief') or \
-        resolver.task_type == 'worker' and resolver.task_id == 0
+def finish(model, kind, args, data, *about, **more):
+    """What `write` does, by the chief alone; the other workers wait until its files are there."""
+    if chief(tf.distribute.get_strategy()):
+        write(model, kind, args, data, *about, **more)
+    meet(tf.distribute.get_strategy())
 
 
-def finish(model, kind, args, data, settings, history, method, parents=None, network=None, say='',
-           **more):
+def write(model, kind, args, data, settings, history, method, parents=None, network=None, say='', **more):
     """Writes weights, sidecar and history, removes the checkpoints, and says what to run next."""
-    if not chief(tf.distribute.get_strategy()):
-        return
     with whole_file(args.output + '.history.json') as temporary, open(temporary, 'w') as f:
         json.dump(history, f)
     arguments = {k: v for k, v in vars(args).items() if not callable(v)}

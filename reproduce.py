@@ -90,7 +90,8 @@ def parse(argv=None):
     p.add_argument('--data-dir', help='as for the trainers')
     p.add_argument('--size', type=myargs.whole(8, MAX_SIDE), help='as for the trainers')
     p.add_argument('--limit', type=myargs.whole(1), help='as for the trainers')
-    p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), help='as for the trainers')
+    p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
+                   help='as for the trainers')
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
     p.add_argument('--quiet', action='store_true', help='no progress of the phases')
     return myargs.parse(p, argv)

@@ -201,7 +201,7 @@ def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back
             players.append((optimizer_back, net.trainable_variables))
         gradients = mytrain.descend(tape, list(loss.values()), *players)
         if net:
-            loss['gradient_back'] = tf.linalg.global_norm(gradients[1])
+            loss['gradient_back'] = mytrain.gradient_norm(gradients[1], optimizer)
         return {**loss, 'accuracy': mytrain.accuracy(batch['y'], logits)}
     return step
 

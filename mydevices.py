@@ -1,0 +1,55 @@
+"""Several devices and machines, on TensorFlow's own strategies: which one, who writes, and where all meet."""
+from mycommon import UserError  # first: it quietens TensorFlow
+
+import functools
+import json
+import os
+
+import tensorflow as tf
+
+
+def strategy_of(name):
+    """The strategy of --strategy: one device, all GPUs (else all logical CPUs), or the machines of TF_CONFIG."""
+    if name == 'mirrored':
+        devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
+        return tf.distribute.MirroredStrategy([d.name for d in devices])
+    if name == 'multiworker':
+        return _workers(os.environ.get('TF_CONFIG', ''))
+    return tf.distribute.get_strategy()
+
+
+@functools.cache   # TensorFlow makes it once a process, and before anything else
+def _workers(config):
+    if not config:
+        raise UserError('--strategy multiworker needs TF_CONFIG; start it with `python launch.py --workers 2 ...`, '
+                        'or set TF_CONFIG on every machine')
+    try:
+        said = json.loads(config)
+        kind, index = said['task']['type'], int(said['task']['index'])
+        address = said['cluster'][kind][index]
+        if kind not in ('chief', 'worker') or index < 0 or not isinstance(address, str):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, IndexError) as e:
+        raise UserError('TF_CONFIG names no worker of a cluster; it must look like {"cluster": {"worker": '
+                        '["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}') from e
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, ValueError, tf.errors.OpError) as e:
+        raise UserError(f'the workers of TF_CONFIG do not come together ({str(e).splitlines()[0][:120]}); start '
+                        'all of them, each in a new process, and check their addresses') from e
+
+
+def chief(strategy):
+    """Only one process of a multi-machine run writes, and listens to Ctrl-C."""
+    resolver = getattr(strategy, 'cluster_resolver', None)
+    return resolver is None or resolver.task_type in (None, 'chief') or (
+        resolver.task_type == 'worker' and resolver.task_id == 0 and 'chief' not in resolver.cluster_spec().jobs)
+
+
+def meet(strategy):
+    """Every worker waits here for all the others, so that none reads what the chief has not yet written."""
+    if strategy.num_replicas_in_sync > 1 and getattr(strategy, 'cluster_resolver', None):
+        @tf.function
+        def count():
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.ones(())), None)
+        count()
