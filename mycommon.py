@@ -65,7 +65,7 @@ class Key(NamedTuple):
 
     def _mine(self, draw, n, shape):
         values = draw((self.parts*n, *shape))
-        return values if self.parts == 1 else values[self.part*n:(self.part + 1)*n]
+        return values if self.parts == 1 else tf.reshape(values, (self.parts, n, *shape))[self.part]
 
     def uniform(self, n, shape=(), lo=0., hi=1., dtype=tf.float32):
         """(n, *shape) in [lo, hi), integers with an integer dtype."""

@@ -135,7 +135,10 @@ def augmented(augment):
 
 
 def gradient_norm(gradients, optimizer):
-    """Their global norm, free of the loss scale; 0 of a step that overflowed in float16 and was skipped."""
+    """Their norm over all replicas, without the loss scale; 0 of a float16 step that overflowed."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     norm = tf.linalg.global_norm(gradients)
     if not hasattr(optimizer, 'dynamic_scale'):
         return norm
