@@ -28,7 +28,8 @@ RESTARTS = 2
 BRIGHTNESS = 0.2, 0.5    # of the backgrounds, mean over a batch
 TOLERANCE = 0.05         # attackers further outside count only when there are no others
 WEIGHT = 20.             # of the penalty outside
-ENOUGH = 0.2, 5.         # margin and cross-entropy of an image that is fooled for good
+MARGIN = 10.             # to which the mean margin on plain images is brought: no scale of logits is a defence
+ENOUGH = 2., 5.          # margin and cross-entropy of an image that is fooled for good
 SELECTION = 2000         # training images, kept from the generators, on which the strongest is found
 CHUNK = 50               # steps in one call of the graph
 ORDER = 31               # fold of the seed: which images are kept
@@ -75,7 +76,7 @@ def margin(logits, y):
 
 
 def scale_of(model, images):
-    """Mean margin by which the model is right about plain images: no scale of logits is a defence."""
+    """Mean margin by which the model is right about plain images."""
     @tf.function(reduce_retracing=True)
     def total(batch):
         return tf.reduce_sum(tf.nn.relu(-margin(model(to_float(batch['x']), training=False), batch['y'])))
@@ -84,7 +85,7 @@ def scale_of(model, images):
 
 def objectives(scale):
     """What attacks maximise: (logits, y) -> (n,), bounded above or they would outweigh the penalty."""
-    return (lambda logits, y: tf.minimum(margin(logits, y)/scale, ENOUGH[0]),
+    return (lambda logits, y: tf.minimum(MARGIN*margin(logits, y)/scale, ENOUGH[0]),
             lambda logits, y: tf.minimum(tf.nn.sparse_softmax_cross_entropy_with_logits(
                 y, tf.cast(logits, tf.float32)), ENOUGH[1]))
 

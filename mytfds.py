@@ -1,6 +1,7 @@
 """Reading sets of tensorflow-datasets, with a quick answer where one is neither prepared nor within reach."""
 from mycommon import UserError  # first: it quietens TensorFlow
 
+import logging
 import os
 import sys
 
@@ -41,6 +42,7 @@ def from_tfds(name, **keep):
 def _builder(name, data_dir):
     """A prepared builder, downloading after a word to the user if the network is there."""
     import tensorflow_datasets as tfds
+    logging.getLogger('absl').setLevel('ERROR')   # its remarks on folders would stand beside our one line
     data_dir = data_dir or os.environ.get('TFDS_DATA_DIR')
     try:
         builder = tfds.builder(name, data_dir=data_dir)

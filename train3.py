@@ -118,13 +118,12 @@ def adversary(shape, args):
 
 def remember(pool, fresh, key):
     """Writes the fresh backgrounds of all replicas over the oldest of the pool; returns how many it holds."""
-    context = tf.distribute.get_replica_context()
-    new = tf.cast(tf.round(tf.stop_gradient(fresh)*255), tf.uint8)
+    new = tf.cast(tf.stop_gradient(fresh), pool.dtype)
     if key.parts > 1:
-        new = tf.cast(context.all_gather(tf.cast(new, tf.int32), 0), tf.uint8)
-    size, count = pool.shape[0], tf.cast(new.shape[0] or key.parts*fresh.shape[0], tf.int64)
-    rows = (key.step*count + tf.range(count)) % size
-    pool.scatter_update(tf.IndexedSlices(new, rows))
+        new = tf.distribute.get_replica_context().all_gather(new, 0)
+    size, count = pool.shape[0], key.parts*len(fresh)
+    rows = (key.step*count + tf.range(count, dtype=tf.int64)) % size
+    pool.scatter_update(tf.IndexedSlices(new[-size:], rows[-size:]))   # no row twice in one update
     return tf.minimum((key.step + 1)*count, size)
 
 
@@ -132,7 +131,8 @@ def recall(pool, held):
     """Source of remembered backgrounds, mirrored at random in both directions. held: how many are there."""
     def recalled(x, key):
         n = tf.shape(x)[0]
-        b = to_float(tf.gather(pool, tf.cast(key.uniform(n)*tf.cast(held, tf.float32), tf.int64)))
+        rows = tf.cast(key.uniform(n)*tf.cast(held, tf.float32), tf.int64)
+        b = tf.cast(tf.gather(pool, rows), tf.float32)
         u = key.fold(1).uniform(n, (2, 1, 1, 1))
         b = tf.where(u[:, 0] < 0.5, b[:, :, ::-1], b)
         return tf.where(u[:, 1] < 0.5, b[:, ::-1], b)
@@ -175,7 +175,7 @@ def grow(m, args, key):
 
 
 def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back=None, pool=None):
-    """The min-max step on prepared batches. adversary: (network, draw); pool: variable uint8 (N, h, w, c)."""
+    """The min-max step on prepared batches. adversary: (network, draw); pool: variable (N, h, w, c)."""
     net, draw = adversary or (None, None)
     turns = args.fresh if pool is not None else 1   # every turns-th adversarial background is a fresh one
 
@@ -264,7 +264,8 @@ def run(args):
             extra = {'adversary': (net, draw), 'optimizer_back': optimizer_back}
             state |= {'generator': net.variables, 'optimizer_back': optimizer_back.variables}
             if args.pool and args.fresh > 1:
-                extra['pool'] = tf.Variable(tf.zeros((args.pool, *data.shape), tf.uint8), trainable=False,
+                # half precision: the smallest numbers that collectives between machines carry
+                extra['pool'] = tf.Variable(tf.zeros((args.pool, *data.shape), tf.float16), trainable=False,
                                             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
                 state['pool'] = [extra['pool']]
         back = sources(args, data)

@@ -106,15 +106,6 @@ def written(name, content):
     return write
 
 
-def no_network(tmp):
-    import socket
-
-    def unreachable(*args, **kwargs):
-        raise OSError('no network')
-    pytest.MonkeyPatch.context
-    socket.create_connection, tmp.undo = unreachable, socket.create_connection
-
-
 def truncated(tmp):
     path = tmp/'in/f.weights.h5'
     path.write_bytes(path.read_bytes()[:2000])

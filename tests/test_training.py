@@ -96,7 +96,7 @@ def phase3(words, channels=1, rate=1e-3, rate_back=1e-3, pool=None, mask=None, m
 @pytest.mark.parametrize('with_pool', (False, True))
 def test_phase3_moves_classifier_and_generator_but_not_the_mask_network(words, with_pool):
     u = mymodels.unet(SHAPE, 4)
-    pool = tf.Variable(tf.zeros((8, *SHAPE), tf.uint8), trainable=False) if with_pool else None
+    pool = tf.Variable(tf.zeros((8, *SHAPE), tf.float16), trainable=False) if with_pool else None
     step, f, net = phase3(words, pool=pool, mask=lambda x: mymodels.otsu(u(x)))
     before_f, before_net, before_u = values(f), values(net), values(u)
     batch = photos()
@@ -177,14 +177,21 @@ def test_clean_images_are_untouched_and_the_share_is_kept():
 # Remembered backgrounds
 
 def test_the_pool_remembers_the_newest_backgrounds_and_recalls_only_what_is_there():
-    pool = tf.Variable(tf.zeros((8, 4, 4, 1), tf.uint8), trainable=False)
+    pool = tf.Variable(tf.zeros((8, 4, 4, 1), tf.float16), trainable=False)
     for step, held in ((0, 3), (1, 6), (2, 8), (3, 8)):
         fresh = tf.fill((3, 4, 4, 1), (step + 1)/10)
         assert int(train3.remember(pool, fresh, Key.of(0, step))) == held
         shown = train3.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step)).numpy()[:, 0, 0, 0]
         there = set(np.round(shown*10).astype(int))
         assert there == [{1}, {1, 2}, {1, 2, 3}, {2, 3, 4}][step]
-    assert sorted(np.round(pool.numpy()[:, 0, 0, 0]/25.5)) == [2, 2, 3, 3, 3, 4, 4, 4]
+    assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [2, 2, 3, 3, 3, 4, 4, 4]
+
+
+def test_a_pool_smaller_than_one_step_holds_the_last_of_it():
+    pool = tf.Variable(tf.zeros((2, 4, 4, 1), tf.float16), trainable=False)
+    fresh = tf.ones((5, 4, 4, 1))*tf.reshape([.1, .2, .3, .4, .5], (5, 1, 1, 1))
+    assert int(train3.remember(pool, fresh, Key.of(0))) == 2
+    assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [4, 5]
 
 
 # Masks of phase 2
