@@ -1,9 +1,9 @@
-"""Starts a trainer as several workers on this machine: the same program that Slurm or Kubernetes start on many.
+"""Starts a trainer as several workers on this machine, as Slurm or Kubernetes start it on many.
 
     python launch.py --workers 2 train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv
 
-Every worker gets its TF_CONFIG and `--strategy multiworker`, and its lines are shown behind its number. When one
-ends with an error the others are stopped; the exit code is that of the first. Ctrl-C lets worker 0 save first.
+Every worker gets its TF_CONFIG and `--strategy multiworker`, and its lines are shown behind its number. When
+one ends with an error the others are stopped; the exit code is that of the first. Ctrl-C lets worker 0 save.
 """
 import argparse
 import json
@@ -62,14 +62,16 @@ def start(args):
         workers.append(subprocess.Popen(
             [sys.executable, '-u', script, *args.words, '--strategy', 'multiworker'], text=True,
             env={**os.environ, 'TF_CONFIG': json.dumps(config)}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True))   # Ctrl-C comes to us alone
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True))   # Ctrl-C is for us alone
     return workers
 
 
-def show(number, source, target):
-    """Passes lines on behind the worker's number."""
+def show(number, source, target, muted):
+    """Passes lines on behind the worker's number, unless it is muted."""
     for line in source:
-        print(f'[{number}] {line}', end='', file=target, flush=True)
+        if number not in muted:
+            print(f'[{number}] {line}', end='', file=target, flush=True)
 
 
 def stop(workers):
@@ -92,9 +94,9 @@ def watch(workers):
         codes = [w.poll() for w in workers]
         for i, code in enumerate(codes):
             if code:
-                others = f'; stopping the other {len(workers) - 1}' if None in codes else ''
-                print(f'launch: worker {i} ended with ' + (f'signal {-code}' if code < 0 else f'exit code {code}')
-                      + f'{others}; mend its cause and start again with --resume', file=sys.stderr, flush=True)
+                how = f'signal {-code}' if code < 0 else f'exit code {code}'
+                print(f'launch: worker {i} ended with {how}, so the others are stopped; mend the cause and '
+                      'start again with --resume', file=sys.stderr, flush=True)
                 return code if code > 0 else 128 - code
         if None not in codes:
             return 0
@@ -103,9 +105,10 @@ def watch(workers):
 
 def main(argv=None):
     args = parse(argv)
-    workers = start(args)
-    readers = [threading.Thread(target=show, args=(i, source, target), daemon=True)
-               for i, w in enumerate(workers) for source, target in ((w.stdout, sys.stdout), (w.stderr, sys.stderr))]
+    workers, muted = start(args), set()
+    pipes = [(i, *pair, muted) for i, w in enumerate(workers)
+             for pair in ((w.stdout, sys.stdout), (w.stderr, sys.stderr))]
+    readers = [threading.Thread(target=show, args=pipe, daemon=True) for pipe in pipes]
     for r in readers:
         r.start()
 
@@ -116,6 +119,7 @@ def main(argv=None):
         code = watch(workers)
     except KeyboardInterrupt:
         print('launch: interrupted; worker 0 saves', file=sys.stderr, flush=True)
+        muted.update(range(1, args.workers))   # they will only complain that it has gone
         workers[0].send_signal(signal.SIGINT)
         try:
             workers[0].wait(SAVE_SECONDS)

@@ -89,7 +89,7 @@ def number(low, high, above=False, below=False):
             value = math.nan
         if not (low < value if above else low <= value) or not (value < high if below else value <= high):
             raise argparse.ArgumentTypeError(f'{text!r} is no number {"above" if above else "from"} {low:g} '
-                                             f'{"and below" if below else "to"} {high:g}')
+                                             f'{"and below" if below else "up to"} {high:g}')
         return value
     return real
 

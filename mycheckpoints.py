@@ -143,8 +143,9 @@ def _demand_writable(output):
     folder, name = os.path.split(os.path.abspath(output))
     if not name or output.endswith(os.sep):
         raise UserError(f'--output {output} names a folder; give the NAME of the weights in it')
+    while not os.path.lexists(folder):   # nothing is made before there is something to write
+        folder = os.path.dirname(folder)
     try:
-        os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as f:
             f.write(bytes(MIN_BYTES))
     except OSError as e:

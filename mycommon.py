@@ -132,6 +132,15 @@ def interruptible(listens=True):
             signal.signal(s, handler)
 
 
+def brief(error, most=120):
+    """The first line of an error of other software, without where in TensorFlow's graph it arose."""
+    text = re.sub(r'\{\{.*?\}\}\s*', '', str(getattr(error, 'message', None) or error))
+    where = 'Graph execution error', 'Detected at node', 'File "'
+    stripped = [line.strip() for line in text.splitlines()]
+    lines = [line for line in stripped if line and not line.startswith(where)]
+    return (lines or [type(error).__name__])[0][:most]
+
+
 def guard(run, args):
     """run(args), expected failures turned into exit codes: 0, 2 (user), 3 (numbers), 130 (Ctrl-C)."""
     try:
@@ -140,11 +149,11 @@ def guard(run, args):
         print(f'error: {e}', file=sys.stderr)
         return 2
     except tf.errors.DataLossError as e:
-        print(f'error: damaged data set: {str(e.message).splitlines()[0]}; delete its folder and prepare '
+        print(f'error: damaged data set: {brief(e)}; delete its folder and prepare '
               'it again', file=sys.stderr)
         return 2
     except tf.errors.ResourceExhaustedError as e:
-        print(f'error: out of memory ({str(e.message).splitlines()[0][:100]}); use a smaller --batchsize '
+        print(f'error: out of memory ({brief(e)}); use a smaller --batchsize '
               'or --size', file=sys.stderr)
         return 2
     except MemoryError:
@@ -175,7 +184,7 @@ def _told(e):
         print(f'error: {line[1]}', file=sys.stderr)
         return 2
     if isinstance(e, LOST_WORKER) or 'TF_CONFIG' in os.environ and isinstance(e, tf.errors.InternalError):
-        print(f'error: lost another worker ({str(e.message).splitlines()[0][:100]}); start all of them '
-              'again with --resume', file=sys.stderr)
+        print(f'error: lost another worker ({brief(e)}); start all of them again with --resume',
+              file=sys.stderr)
         return 2
     raise e

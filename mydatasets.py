@@ -103,7 +103,7 @@ def missing_files(name, what):
     """Reader of a set that no public download is known for."""
     def read(split, size, data_dir):
         folder = os.path.join(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets', name)
-        raise UserError(f'{name} has no public download: put {what} under {folder} and use folder:{folder}')
+        raise UserError(f'{name} has no public download; put {what} under {folder} and use folder:{folder}')
     return read
 
 

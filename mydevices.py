@@ -1,5 +1,5 @@
 """Several devices and machines, on TensorFlow's own strategies: which one, who writes, and where all meet."""
-from mycommon import UserError  # first: it quietens TensorFlow
+from mycommon import UserError, brief  # first: it quietens TensorFlow
 
 import functools
 import json
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def strategy_of(name):
-    """The strategy of --strategy: one device, all GPUs (else all logical CPUs), or the machines of TF_CONFIG."""
+    """That of --strategy: one device, all GPUs (else all logical CPUs), or the machines of TF_CONFIG."""
     if name == 'mirrored':
         devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
         return tf.distribute.MirroredStrategy([d.name for d in devices])
@@ -21,8 +21,8 @@ def strategy_of(name):
 @functools.cache   # TensorFlow makes it once a process, and before anything else
 def _workers(config):
     if not config:
-        raise UserError('--strategy multiworker needs TF_CONFIG; start it with `python launch.py --workers 2 ...`, '
-                        'or set TF_CONFIG on every machine')
+        raise UserError('--strategy multiworker needs TF_CONFIG; start it with `python launch.py --workers 2 '
+                        '...`, or set TF_CONFIG on every machine')
     try:
         said = json.loads(config)
         kind, index = said['task']['type'], int(said['task']['index'])
@@ -35,15 +35,16 @@ def _workers(config):
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as e:
-        raise UserError(f'the workers of TF_CONFIG do not come together ({str(e).splitlines()[0][:120]}); start '
-                        'all of them, each in a new process, and check their addresses') from e
+        raise UserError(f'the workers of TF_CONFIG do not come together ({brief(e)}); start all of them, '
+                        'each in a new process, and check their addresses') from e
 
 
 def chief(strategy):
     """Only one process of a multi-machine run writes, and listens to Ctrl-C."""
     resolver = getattr(strategy, 'cluster_resolver', None)
-    return resolver is None or resolver.task_type in (None, 'chief') or (
-        resolver.task_type == 'worker' and resolver.task_id == 0 and 'chief' not in resolver.cluster_spec().jobs)
+    if resolver is None or resolver.task_type in (None, 'chief'):
+        return True
+    return resolver.task_id == 0 and 'chief' not in resolver.cluster_spec().jobs
 
 
 def meet(strategy):

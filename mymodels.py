@@ -2,8 +2,9 @@
 
 Every network takes images (n, h, w, c) in [0, 1]. Widths and blocks are those of the published code.
 """
-from mycommon import UserError  # first: it quietens TensorFlow
+from mycommon import UserError, brief  # first: it quietens TensorFlow
 
+import difflib
 import math
 
 import keras
@@ -75,7 +76,9 @@ def backbone_names():
 def _backbone(shape, name, weights):
     """The named network without its top, as one model on [0, 1] images with its preprocessing inside."""
     if name not in backbone_names():
-        raise UserError(f'no backbone {name!r}; keras.applications has {", ".join(backbone_names())}')
+        close = difflib.get_close_matches(name, backbone_names(), 1)
+        hint = f'did you mean {close[0]}?' if close else f'known are {", ".join(backbone_names())}'
+        raise UserError(f'no backbone {name!r}; {hint}')
     if shape[-1] != 3:
         raise UserError(f'{name} needs colour images, these have {shape[-1]} channel; leave out --backbone')
     preprocess, options = _preprocessing(name)
@@ -83,9 +86,10 @@ def _backbone(shape, name, weights):
         net = getattr(keras.applications, name)(include_top=False, input_shape=shape, **options,
                                                 weights='imagenet' if weights == 'imagenet' else None)
     except ValueError as e:
-        raise UserError(f'{name} does not take images of shape {shape}: {str(e).splitlines()[0]}') from e
+        raise UserError(f'{name} does not take images of shape {shape} ({brief(e)}); '
+                        'use another --size') from e
     except Exception as e:   # Keras wraps whatever the download raised in a plain Exception
-        raise UserError(f'cannot download the ImageNet weights of {name} ({str(e).splitlines()[0][:120]}); '
+        raise UserError(f'cannot download the ImageNet weights of {name} ({brief(e)}); '
                         'give a file with --backbone-weights FILE, or train from scratch with '
                         '--backbone-weights none') from e
     if weights not in (None, 'none', 'imagenet'):
@@ -125,7 +129,9 @@ def generator(shape, tiles=2, width=32):
     """
     side, channels = shape[0], shape[-1]
     if shape[0] != shape[1] or tiles < 1 or side % (2*tiles):
-        raise UserError(f'--tiles {tiles}: the side {side} must be divisible by 2*tiles')
+        fitting = ' or '.join(str(t) for t in (1, 2, 4, 8, 16) if side % (2*t) == 0)
+        raise UserError(f'--tiles {tiles}: twice as many must divide the side {side}; '
+                        + (f'use {fitting}' if fitting else 'use an even --size'))
     small, doublings = side//tiles, 0
     while small % 2 == 0 and small > 4:
         small, doublings = small//2, doublings + 1

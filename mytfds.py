@@ -1,5 +1,5 @@
 """Reading sets of tensorflow-datasets, with a quick answer where one is neither prepared nor within reach."""
-from mycommon import UserError  # first: it quietens TensorFlow
+from mycommon import UserError, brief  # first: it quietens TensorFlow
 
 import logging
 import os
@@ -33,7 +33,7 @@ def from_tfds(name, **keep):
             xs, ys = zip(*((x.numpy(), y.numpy()) for x, y in data.batch(1024)))
         except (tf.errors.OpError, ValueError, KeyError, AssertionError, OSError) as e:
             raise UserError(f'data set {name} in {builder.data_dir} is damaged '
-                            f'({str(e).splitlines()[0][:120]}); delete that folder and prepare it '
+                            f'({brief(e)}); delete that folder and prepare it '
                             'again') from e
         return np.concatenate(xs), np.concatenate(ys), classes
     return read
@@ -44,21 +44,23 @@ def _builder(name, data_dir):
     import tensorflow_datasets as tfds
     logging.getLogger('absl').setLevel('ERROR')   # its remarks on folders would stand beside our one line
     data_dir = data_dir or os.environ.get('TFDS_DATA_DIR')
+    if data_dir and os.path.lexists(data_dir) and not os.path.isdir(data_dir):
+        raise UserError(f'--data-dir {data_dir} is no folder; give that of tensorflow-datasets')
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         prepared = builder.is_prepared()
     except tfds.core.DatasetNotFoundError as e:
         raise UserError(f'tensorflow-datasets knows no set {name!r}; see its catalogue for names') from e
-    except (KeyError, ValueError, OSError, AssertionError) as e:
+    except Exception as e:   # damage makes it raise nearly anything
         raise UserError(f'the folder of {name} in {data_dir or "~/tensorflow_datasets"} is damaged '
-                        f'({str(e).splitlines()[0][:100]}); delete it and prepare it again') from e
+                        f'({brief(e)}); delete it and prepare it again') from e
     if not prepared:
         _demand_network(name, builder)
         print(f'downloading {name} to {builder.data_dir} ...', file=sys.stderr, flush=True)
         try:
             builder.download_and_prepare()
         except Exception as e:   # checksums, servers, disks: whatever it was, the mend is the same
-            raise UserError(f'download of {name} failed ({str(e).splitlines()[0][:120]}); prepare it on a '
+            raise UserError(f'download of {name} failed ({brief(e)}); prepare it on a '
                             f'machine with a network and copy it to {builder.data_dir}, or use digits, '
                             'which needs nothing') from e
     return builder

@@ -1,5 +1,5 @@
 """Weights on disk: NAME.weights.h5, and NAME.json (the sidecar) saying what they are. Both only data."""
-from mycommon import UserError, whole_file, write_json  # first: it quietens TensorFlow
+from mycommon import UserError, brief, whole_file, write_json  # first: it quietens TensorFlow
 
 import datetime
 import hashlib
@@ -70,7 +70,7 @@ def read_sidecar(path):
         with open(name + '.json', encoding='utf-8') as f:
             about = json.load(f)
     except (OSError, ValueError, RecursionError) as e:
-        raise UserError(f'{name}.json is damaged ({str(e)[:80]}); copy it again or train again') from e
+        raise UserError(f'{name}.json is damaged ({brief(e)}); copy it again or train again') from e
     _check_sidecar(about, name)
     size = os.path.getsize(name + '.weights.h5')
     if size > MAX_WEIGHTS_BYTES or _least_bytes(about) > size:   # before anything is built
@@ -163,7 +163,7 @@ def read_arrays(model, path):
         with h5py.File(path, 'r') as f:
             _collect(f, found)
     except Exception as e:  # damage makes h5py raise nearly anything
-        raise UserError(f'{path} is no readable weights file ({str(e)[:80]}); copy it again or train '
+        raise UserError(f'{path} is no readable weights file ({brief(e)}); copy it again or train '
                         'again') from e
     found = [item for item in found if item]   # groups left None
     if sorted(s for s, _ in found) != expected or any(k not in 'fiu' for _, k in found):
@@ -171,7 +171,7 @@ def read_arrays(model, path):
     try:
         model.load_weights(path)
     except Exception as e:  # Keras raises whatever its parts raise
-        raise UserError(f'{path} does not fit the network ({str(e).splitlines()[0][:100]}); train '
+        raise UserError(f'{path} does not fit the network ({brief(e)}); train '
                         'again') from e
 
 

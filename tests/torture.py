@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import zipfile
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
@@ -56,7 +57,8 @@ def child(words, folder, output, resume):
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os._exit(MAINS[script]([*rest, *LONG, '--output', output, *(['--resume'] if resume else [])]))
-    finally:
+    except BaseException:
+        traceback.print_exc()
         os._exit(70)
 
 

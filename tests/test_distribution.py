@@ -1,0 +1,218 @@
+"""Several devices and processes: the same curve as on one, one writer, an end when a worker dies."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import launch
+import mycheckpoints
+import mydevices
+import toys
+import train3
+
+STEPS = ['--epochs', '2', '--steps-per-epoch', '10', '--batchsize', '24', '--precision', 'float32', '--quiet']
+CLOSE = 1e-4   # of weights after 20 steps
+
+
+def argv(script, folder, output, *more):
+    """The command line of 20 steps."""
+    words = toys.argv(script, folder, output, *more)
+    start = words.index(toys.FEW[0])
+    return [*words[:start], *STEPS, *words[start + len(toys.FEW):]]
+
+
+def distance(a, b):
+    """Largest difference between the weights of two runs."""
+    one, two = toys.result(str(a))['arrays'], toys.result(str(b))['arrays']
+    return max(abs(np.frombuffer(one[k][2], np.float32) - np.frombuffer(two[k][2], np.float32)).max()
+               for k in one)
+
+
+def curves(a, b):
+    """Largest relative difference between the training curves (losses and accuracies, epoch by epoch)."""
+    one, two = toys.result(str(a))['history'], toys.result(str(b))['history']
+    assert [h.keys() for h in one] == [h.keys() for h in two]
+    return max(abs(g[k] - h[k])/(1e-6 + abs(g[k])) for g, h in zip(one, two) for k in g
+               if not k.startswith('val_'))
+
+
+def on_cpus(n, *runs):
+    """Trainers in one process with n logical CPUs; its output."""
+    words = [w for run in runs for w in ('--', *run)][1:]
+    done = subprocess.run([sys.executable, os.path.join(toys.ROOT, 'tests', 'cpus.py'), str(n), *words],
+                          cwd=toys.ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def launched(words, **options):
+    command = [sys.executable, os.path.join(toys.ROOT, 'launch.py'), '--workers', '2', *map(str, words)]
+    return subprocess.Popen(command, cwd=toys.ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            **options)
+
+
+def test_phase_3_with_a_pool_on_two_replicas_ends_with_the_weights_of_one(tmp_path):
+    toys.parents(tmp_path)
+    on_cpus(2, ['train3', *argv('train3', tmp_path, 'two', '--strategy', 'mirrored')])
+    assert train3.main(argv('train3', tmp_path, 'one')) == 0
+    assert distance(tmp_path/'one', tmp_path/'two') < CLOSE and curves(tmp_path/'one', tmp_path/'two') < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('replicas', (2, 4))
+def test_all_phases_on_several_replicas_end_with_the_weights_of_one(replicas, tmp_path):
+    toys.parents(tmp_path)
+    for n in (1, replicas):
+        on_cpus(n, *([s, *argv(s, tmp_path, f'{s}-{n}', '--strategy', 'mirrored')] for s in toys.SCRIPTS))
+    for s in toys.SCRIPTS:
+        one, several = tmp_path/f'{s}-1', tmp_path/f'{s}-{replicas}'
+        assert distance(one, several) < CLOSE, s
+        assert curves(one, several) < 1e-3, s
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('more', (['--adversary', 'plain'], ['--fresh', '1'], ['--imsave']))
+def test_forms_of_phase_3_on_two_replicas_end_with_the_weights_of_one(more, tmp_path):
+    toys.parents(tmp_path)
+    for n in (1, 2):
+        on_cpus(n, ['train3', *argv('train3', tmp_path, str(n), '--strategy', 'mirrored', *more)])
+    assert distance(tmp_path/'1', tmp_path/'2') < CLOSE
+
+
+@pytest.mark.slow
+def test_a_run_on_two_replicas_is_continued_on_one_and_the_other_way(tmp_path):
+    toys.parents(tmp_path)
+    words = ['train3', *argv('train3', tmp_path, 'two', '--strategy', 'mirrored')]
+    process = subprocess.Popen([sys.executable, os.path.join(toys.ROOT, 'tests', 'cpus.py'), '2', *words])
+    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
+    process.kill()
+    process.wait()
+    assert train3.main(argv('train3', tmp_path, 'one')) == 0
+    if mycheckpoints.checkpoints(str(tmp_path/'two')):   # it may have ended just before
+        assert train3.main(argv('train3', tmp_path, 'two', '--resume')) == 0
+    assert distance(tmp_path/'one', tmp_path/'two') < CLOSE
+
+
+def wait_for(ready, process, seconds=300):
+    began = time.monotonic()
+    while not ready():
+        assert process.poll() is None and time.monotonic() - began < seconds, process.communicate()
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('script', toys.SCRIPTS)
+def test_two_processes_end_with_the_weights_of_one_and_only_the_chief_writes(script, tmp_path):
+    toys.parents(tmp_path)
+    there = set(os.listdir(tmp_path))
+    process = launched([f'{script}.py', *argv(script, tmp_path, 'two')])
+    out, err = process.communicate()
+    assert process.returncode == 0 and err == '', err
+    lines = out.splitlines()
+    assert [line[:12] for line in lines] == ['[0] weights:', '[0] next: py']   # worker 1 has nothing to say
+    assert set(os.listdir(tmp_path)) - there == {'two.json', 'two.weights.h5', 'two.history.json'}
+    on_cpus(1, [script, *argv(script, tmp_path, 'one')])
+    assert distance(tmp_path/'one', tmp_path/'two') < CLOSE and curves(tmp_path/'one', tmp_path/'two') < 1e-3
+
+
+def children(process):
+    """Process ids of the workers."""
+    with open(f'/proc/{process.pid}/task/{process.pid}/children') as f:
+        return [int(pid) for pid in f.read().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', (0, 1))
+def test_a_worker_that_dies_ends_the_job_with_a_clear_line_and_the_job_resumes(victim, tmp_path):
+    toys.parents(tmp_path)
+    words = ['train3.py', *argv('train3', tmp_path, 'two', '--epochs', '30')]
+    process = launched(words)
+    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
+    os.kill(children(process)[victim], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert f'launch: worker {victim} ended with signal 9' in err.splitlines()[-1] and 'Traceback' not in err
+    assert mycheckpoints.checkpoints(str(tmp_path/'two')) and not (tmp_path/'two.weights.h5').exists()
+    again = launched([*words, '--resume'])
+    assert again.wait(300) == 0, again.communicate()
+    with open(tmp_path/'two.history.json') as f:
+        assert len(json.load(f)) == 30
+    on_cpus(1, ['train3', *argv('train3', tmp_path, 'one', '--epochs', '30')])
+    assert distance(tmp_path/'one', tmp_path/'two') < 1e-2   # 300 steps: rounding has had time to grow
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
+def test_ctrl_c_of_the_launcher_lets_the_chief_save(number, tmp_path):
+    toys.parents(tmp_path)
+    process = launched(['train1.py', *argv('train1', tmp_path, 'two', '--epochs', '500')])
+    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and '[0] interrupted; continue with --resume' in err.splitlines()
+    assert '[1]' not in err and mycheckpoints.checkpoints(str(tmp_path/'two'))
+
+
+@pytest.mark.slow
+def test_a_mistake_of_the_user_ends_the_job_with_exit_code_2(tmp_path):
+    process = launched(['train1.py', 'mnst'])
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and 'did you mean mnist?' in err and 'Traceback' not in err
+
+
+# Without TensorFlow: the launcher itself
+
+def script(tmp_path, monkeypatch, text):
+    """train1.py replaced by a script that needs no time."""
+    (tmp_path/'train1.py').write_text('import json, os, sys, time\n'
+                                      'task = json.loads(os.environ["TF_CONFIG"])["task"]["index"]\n' + text)
+    monkeypatch.setattr(launch, '__file__', str(tmp_path/'launch.py'))
+
+
+def test_the_launcher_shows_lines_behind_the_number_of_their_worker(tmp_path, monkeypatch, capfd):
+    script(tmp_path, monkeypatch, 'print("hello", *sys.argv[1:])\nprint("oh", file=sys.stderr)')
+    assert launch.main(['--workers', '3', 'train1.py', 'toy', '--lr', '1']) == 0
+    shown = capfd.readouterr()
+    assert sorted(shown.out.splitlines()) == [
+        f'[{i}] hello toy --lr 1 --strategy multiworker' for i in range(3)]
+    assert sorted(shown.err.splitlines()) == [f'[{i}] oh' for i in range(3)]
+
+
+def test_every_worker_gets_a_configuration_of_its_own(tmp_path, monkeypatch, capfd):
+    script(tmp_path, monkeypatch, 'print(os.environ["TF_CONFIG"])')
+    assert launch.main(['--workers', '2', 'train1.py', 'toy']) == 0
+    configs = [json.loads(line[4:]) for line in sorted(capfd.readouterr().out.splitlines())]
+    addresses = configs[0]['cluster']['worker']
+    assert len(set(addresses)) == 2 and all(c['cluster'] == configs[0]['cluster'] for c in configs)
+    assert [c['task'] for c in configs] == [{'type': 'worker', 'index': i} for i in (0, 1)]
+
+
+@pytest.mark.parametrize('how, code, word', [('sys.exit(3)', 3, 'exit code 3'),
+                                             ('os.kill(os.getpid(), 9)', 137, 'signal 9')])
+def test_the_launcher_stops_all_when_one_dies(how, code, word, tmp_path, monkeypatch, capfd):
+    script(tmp_path, monkeypatch, f'if task == 1: {how}\ntime.sleep(60)')
+    began = time.monotonic()
+    assert launch.main(['--workers', '2', 'train1.py', 'toy']) == code and time.monotonic() - began < 10
+    assert f'launch: worker 1 ended with {word}' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('config', ('', '{', '[]', '{}', '{"cluster": 1, "task": 2}', 'null',
+                                    '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
+                                    '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": -1}}',
+                                    '{"cluster": {"ps": ["a"]}, "task": {"type": "ps", "index": 0}}'))
+def test_a_configuration_that_names_no_worker_is_refused(config, monkeypatch):
+    from mycommon import UserError
+    monkeypatch.setenv('TF_CONFIG', config)
+    with pytest.raises(UserError, match='TF_CONFIG'):
+        mydevices.strategy_of('multiworker')
+
+
+def test_one_process_is_its_own_chief():
+    import tensorflow as tf
+    assert mydevices.chief(tf.distribute.get_strategy())
+    assert mydevices.chief(mydevices.strategy_of('mirrored'))
