@@ -1,0 +1,2 @@
+"""Every test runs as a user would: TensorFlow quietened before anything loads it."""
+import mycommon  # noqa: F401
