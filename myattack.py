@@ -4,9 +4,9 @@ max over f_b of sum_i L(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x 
 tests, and the mean brightness of b kept in 0.2 to 0.5: without it attacks turn plain white and stay so.
 
 L is the margin (Carlini and Wagner 2017) in the first restart, the cross-entropy in the second, and so on.
-Cross-entropy has no gradient where a network is sure (it left 97 % of one trained on textures, MNIST); there the
-margin is stronger, but noisy: it left 45, 71 and 86 % under three settings of steps and penalty. Where a network
-is weak, cross-entropy is the stronger. One attack number says little: compare over seeds.
+Cross-entropy has no gradient where a network is sure (it left 97 % of one trained on textures, MNIST).
+There the margin is stronger, but noisy: it left 45, 71 and 86 % under three settings of steps and penalty.
+Where a network is weak, cross-entropy is the stronger. Single numbers say little: compare over seeds.
 """
 from mycommon import Key, UserError  # first: it quietens TensorFlow
 
