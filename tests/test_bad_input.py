@@ -1,4 +1,5 @@
 """Bad input: exit code 2, one line that names the thing and the mend; nothing half done, nothing executed."""
+import functools
 import io
 import json
 import os
@@ -21,6 +22,7 @@ import evaluate
 import evaluate_seg
 import launch
 import mycheckpoints
+import myfolder
 import mymodels
 import myrows
 import mytrain
@@ -697,6 +699,32 @@ def test_any_bytes_for_rows_are_answered_with_rows_or_a_user_error(tmp_path_fact
     assert rows is None or all(set(r) == set(myrows.ACCURACY) and 0 <= r['accuracy'] <= 1 for r in rows)
     if only_user_errors(lambda: myrows.append(str(path), ROW)):
         assert ROW in myrows.read(str(path))
+
+
+@functools.cache
+def images():
+    """The same picture in all formats."""
+    im, found = Image.fromarray(np.random.RandomState(0).randint(0, 256, (20, 24, 3), np.uint8)), {}
+    for form in myfolder.FORMATS:
+        file = io.BytesIO()
+        im.save(file, form)
+        found[form] = file.getvalue()
+    return found
+
+
+@pytest.mark.filterwarnings('ignore')   # of Pillow, which myfolder silences outside of pytest
+@MODEST
+@given(st.data())
+def test_any_damage_to_an_image_is_answered_with_pixels_or_a_user_error(tmp_path_factory, data):
+    content = bytearray(images()[data.draw(st.sampled_from(myfolder.FORMATS))])
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp()/'fuzzed'
+    end = data.draw(st.integers(0, len(content))) if data.draw(st.booleans()) else None
+    path.write_bytes(content[:end])
+    for read, channels in ((myfolder.read_image, 3), (myfolder.read_mask, 1)):
+        pixels = only_user_errors(lambda read=read: read(str(path), 16))
+        assert pixels is None or pixels.shape == (16, 16, channels)
 
 
 def test_memory_stays_bounded_when_a_sidecar_declares_gigabytes(weights, tmp_path):

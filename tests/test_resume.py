@@ -194,6 +194,7 @@ def test_only_the_newest_two_checkpoints_are_kept(tmp_path):
     assert sorted(os.listdir(tmp_path/'x.checkpoint')) == ['000000003.npz', '000000004.npz']
 
 
+@pytest.mark.slow
 def test_the_running_means_do_not_depend_on_how_the_steps_were_cut_into_chunks(tmp_path, monkeypatch):
     found = []
     for seconds in (1e-9, 1e9):   # one step a chunk, all in one

@@ -260,6 +260,7 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
     assert np.isfinite(model(np.zeros((1, *SHAPE), np.float32))).all()
 
 
+@pytest.mark.slow
 def test_attention_without_a_global_classifier_trains_one_first(tmp_path):
     words = ['toy', *toys.FEW, '--width', '4', '--dense', '8', '--output', str(tmp_path/'a')]
     assert train_att.main(words) == 0
@@ -290,7 +291,7 @@ def test_help_of_each_trainer_names_every_default_and_an_example(script, capsys)
     assert e.value.code == 0 and f'example: python {script}.py' in text and '(default: 128)' in text
 
 
-@pytest.mark.parametrize('precision', ('bfloat16', 'float16'))
+@pytest.mark.parametrize('precision', (pytest.param('bfloat16', marks=pytest.mark.slow), 'float16'))
 @pytest.mark.parametrize('script', ['train3', *(pytest.param(s, marks=pytest.mark.slow)
                                                for s in ('train1', 'train2', 'train_att'))])
 def test_every_phase_trains_in_half_precision_with_masks_in_float32(script, precision, tmp_path):
