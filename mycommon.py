@@ -13,7 +13,6 @@ from typing import NamedTuple
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
-
 @contextlib.contextmanager
 def _silence():
     """File descriptor 2 closed to TensorFlow's C++ start-up notes, which no setting keeps back."""
@@ -169,7 +168,8 @@ def guard(run, args):
         print(f'stopped: {e}', file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print('interrupted; continue with --resume', file=sys.stderr)
+        again = 'continue with --resume' if hasattr(args, 'resume') else 'start the same command again'
+        print(f'interrupted; {again}', file=sys.stderr)
         return 130
 
 

@@ -11,11 +11,16 @@ import tensorflow as tf
 def strategy_of(name):
     """That of --strategy: one device, all GPUs (else all logical CPUs), or the machines of TF_CONFIG."""
     if name == 'mirrored':
-        devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
-        return tf.distribute.MirroredStrategy([d.name for d in devices])
+        return _mirrored()
     if name == 'multiworker':
         return _workers(os.environ.get('TF_CONFIG', ''))
     return tf.distribute.get_strategy()
+
+
+@functools.cache   # the collectives of a second one in a process get the numbers of the first one's
+def _mirrored():
+    devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
+    return tf.distribute.MirroredStrategy([d.name for d in devices])
 
 
 @functools.cache   # TensorFlow makes it once a process, and before anything else

@@ -22,6 +22,7 @@ import myweights
 from mydatagen import augmenter, in_order, to_float
 
 COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything
+DEAD = 1e-3, 1 - 1e-3      # a mean of the unbinarised masks outside: no gradient leads back
 CHANCE = 1.5               # times 1/classes: an accuracy of f(m x) below says that the masks hide the object
 PAPER = {'lr': 1e-5, 'area': 0.2, 'fill': 'black'}
 
@@ -117,6 +118,16 @@ def measure(unet, classifier, data, binarize, fill, most=2000):
     return validate
 
 
+class Collapsed(Exception):
+    """Masks that show nothing, everything, or not the object; says which."""
+
+
+def alive(means, step):
+    """Masks that stand at 0 or 1 everywhere stay there: noticed at the end of the epoch."""
+    if not DEAD[0] < means['area'] < DEAD[1]:
+        raise Collapsed(f'at step {step} they cover {100*means["area"]:.1f} % of the image')
+
+
 def collapse(found, classes):
     """What is wrong with masks that show nothing, everything, or not the object; None when nothing is."""
     if not COLLAPSED[0] < found['val_area'] < COLLAPSED[1]:
@@ -127,7 +138,7 @@ def collapse(found, classes):
 
 
 def train(args, data, classifier, fingerprint, attempt, began):
-    """One attempt from new weights: (unet, history)."""
+    """One attempt from new weights: (unet, history, free area). Errors: Collapsed."""
     keras.utils.set_random_seed(args.seed + mytrain.RESTART*attempt)
     unet = mymodels.unet(data.shape, args.width)
     optimizer = mytrain.adam(args, unet.trainable_variables)
@@ -148,8 +159,11 @@ def train(args, data, classifier, fingerprint, attempt, began):
     prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
     step = make_step(unet, classifier, optimizer, fill, args, free)
     state = {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]}
-    history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch,
-                          attempt=attempt, began=began)
+    history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
+                          attempt, began)
+    problem = collapse(history[-1], len(data.classes))
+    if problem:
+        raise Collapsed(f'at step {args.epochs*args.steps_per_epoch} {problem}')
     return unet, history, float(free.numpy())
 
 
@@ -173,14 +187,15 @@ def run(args):
         classifier, about = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
         classifier.trainable = False
         for attempt in range(mycheckpoints.attempts_used(args), 2):
-            unet, history, found = train(args, data, classifier, fingerprint, attempt, began)
-            problem = collapse(history[-1], len(data.classes))
-            if problem is None:
+            try:
+                unet, history, found = train(args, data, classifier, fingerprint, attempt, began)
                 break
-            if attempt:
-                raise BrokenRun(f'the masks collapsed twice: {problem}; try another --area, --fill or --seed')
-            print(f'the masks collapsed: {problem}; starting once more with another key', file=sys.stderr)
-            mycheckpoints.forget(args)
+            except Collapsed as e:
+                if attempt:
+                    raise BrokenRun(f'the masks collapsed twice: {e}; try another --area, --fill or --seed, '
+                                    'with --overwrite') from e
+                print(f'the masks collapsed: {e}; starting once more with another key', file=sys.stderr)
+                mycheckpoints.forget(args)
         mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet',
                        {'classifier': args.classifier}, {'width': args.width},
                        f'python train3.py {args.dataset} {args.classifier} {args.output} otsu adv',

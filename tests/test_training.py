@@ -203,33 +203,45 @@ def test_masks_that_show_nothing_everything_or_not_the_object_count_as_collapsed
     assert 'chance' in train2.collapse({'val_area': 0.3, 'val_masked': 0.11}, 10)
 
 
-def collapsing(monkeypatch, *problems):
-    """Phase 2 with attempts that take no time and end with these problems; returns the list of attempts."""
-    attempts = []
-
-    def train(args, data, classifier, fingerprint, attempt, *more):
-        attempts.append(attempt)
-        return mymodels.unet(data.shape, 4), [{'epoch': 1, 'val_area': 0.3, 'seconds': 1.}], 0.2
-    monkeypatch.setattr(train2, 'train', train)
-    monkeypatch.setattr(train2, 'collapse', lambda found, classes: problems[len(attempts) - 1])
-    return attempts
+def biased(monkeypatch, *biases):
+    """Mask networks of phase 2 whose masks start at sigmoid(bias), one bias an attempt."""
+    build, left = mymodels.unet, list(biases)
+    monkeypatch.setattr(mymodels, 'unet', lambda shape, width: build(shape, width, bias=left.pop(0)))
 
 
+def test_masks_that_stand_still_at_0_or_1_are_noticed_after_an_epoch_but_not_small_ones():
+    for area in (1e-5, 0.99999):
+        with pytest.raises(train2.Collapsed, match='at step 30 they cover'):
+            train2.alive({'area': area}, 30)
+    train2.alive({'area': 0.01}, 30)
+
+
+@pytest.mark.slow
 def test_collapsed_masks_are_started_once_more_with_another_key(tmp_path, monkeypatch, capsys):
     toys.parents(tmp_path)
-    attempts = collapsing(monkeypatch, 'they cover it all', None)
-    assert train2.main(toys.argv('train2', tmp_path, 'u')) == 0 and attempts == [0, 1]
-    assert 'collapsed: they cover it all; starting once more' in capsys.readouterr().err
+    biased(monkeypatch, -20., 2.)
+    assert train2.main(toys.argv('train2', tmp_path, 'u')) == 0
+    err = capsys.readouterr().err
+    assert err == ('the masks collapsed: at step 2 they cover 0.0 % of the image; starting once more with '
+                   'another key\n')
     assert os.path.exists(tmp_path/'u.weights.h5')
 
 
 def test_masks_that_collapse_twice_end_the_run_with_exit_code_3(tmp_path, monkeypatch, capsys):
     toys.parents(tmp_path)
-    collapsing(monkeypatch, 'once', 'they cover it all')
+    biased(monkeypatch, -20., 20.)
     assert train2.main(toys.argv('train2', tmp_path, 'u')) == 3
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith('stopped: the masks collapsed twice: they cover it')
+    assert last.startswith('stopped: the masks collapsed twice: at step 2 they cover 100.0 % of the image;')
     assert not os.path.exists(tmp_path/'u.weights.h5')
+
+
+@pytest.mark.slow
+def test_masks_that_hide_the_object_at_the_end_count_as_collapsed(tmp_path, monkeypatch, capsys):
+    toys.parents(tmp_path)
+    monkeypatch.setattr(train2, 'CHANCE', 3.1)   # times 1/3: no accuracy is enough
+    assert train2.main(toys.argv('train2', tmp_path, 'u')) == 3
+    assert 'collapsed twice: at step 4 the accuracy of f(m x)' in capsys.readouterr().err
 
 
 # Each trainer as a whole
