@@ -127,7 +127,8 @@ def test_forms_of_phase_3_on_two_replicas_end_with_the_weights_of_one(more, tmp_
 def test_a_run_on_two_replicas_is_continued_on_one_and_the_other_way(tmp_path):
     toys.parents(tmp_path)
     words = ['train3', *argv('train3', tmp_path, 'two', '--strategy', 'mirrored')]
-    process = subprocess.Popen([sys.executable, os.path.join(toys.ROOT, 'tests', 'cpus.py'), '2', 'Adam', *words])
+    cpus = os.path.join(toys.ROOT, 'tests', 'cpus.py')
+    process = subprocess.Popen([sys.executable, cpus, '2', 'Adam', *words])
     wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
     process.kill()
     process.wait()

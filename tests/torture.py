@@ -2,11 +2,14 @@
 
     python tests/torture.py --kills 50
 
-Every run of every trainer is killed with SIGKILL again and again, half of the time while a checkpoint is
-being written, until it ends; its weights and history must then equal those of a run that was left alone.
-After every kill all files are read. The last line says "50 kills, 0 differences, 0 unreadable files".
+Every run of every trainer, and a whole reproduction, is killed with SIGKILL again and again, half of the
+time while a checkpoint is being written, until it ends; its weights, history and rows must then equal those
+of a run that was left alone. After every kill all files are read. The last line says "50 kills, 0
+differences, 0 unreadable files".
 """
 import argparse
+import functools
+import glob
 import json
 import os
 import random
@@ -23,18 +26,23 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
 import toys  # noqa: E402  (first: it quietens TensorFlow)
 
 import h5py  # noqa: E402
+import mymodels  # noqa: E402
+import myrows  # noqa: E402
+import reproduce  # noqa: E402
 import train1  # noqa: E402
 import train2  # noqa: E402
 import train3  # noqa: E402
 import train_att  # noqa: E402
 
-MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main}
+MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main,
+         'reproduce': reproduce.main}
 LONG = ['--epochs', '4', '--steps-per-epoch', '10', '--batchsize', '24', '--deterministic', '--quiet']
 OFTEN = ['--minutes', '1e-4']   # a checkpoint after every look at the losses
 WIDTH = ['--width', '4']
 RUNS = {   # {classifier}, {unet}: weights that toys.parents made
     'train1': ['train1', 'toy', *WIDTH, '--dense', '8', *OFTEN],
     'train2 auto': ['train2', 'toy', '{classifier}', *WIDTH, '--binarize', 'none', *OFTEN],
+    'train2 restart': ['train2', 'toy', '{classifier}', *WIDTH, '--binarize', 'none', *OFTEN],
     'train2 0.3': ['train2', 'toy', '{classifier}', '--area', '0.3', *WIDTH, '--binarize', 'none'],
     'train3 adv textures': ['train3', 'toy', '{classifier}', '{unet}', 'otsu', 'adv', 'textures', *OFTEN],
     'train3 adv': ['train3', 'toy', '{classifier}', 'heuristic', 'none', 'adv', '--pool', '32',
@@ -43,20 +51,41 @@ RUNS = {   # {classifier}, {unet}: weights that toys.parents made
                    'textures', '--pool', '0', *OFTEN],
     'train_att': ['train_att', 'toy', '--global-classifier', '{classifier}'],
     'train_att alone': ['train_att', 'toy', *WIDTH, '--dense', '8', *OFTEN],
+    'reproduce': ['reproduce', 'toy', '--methods', 'baseline', 'attention', 'proposal', 'real', '--quick'],
 }
 
 
-def child(words, folder, output, resume):
-    """Process id of a trainer that was just started (a fork: TensorFlow is imported but has not begun)."""
+def command(name, folder, output, resume):
+    """(script, its arguments) of one of RUNS."""
     parents = {kind: os.path.join(folder, kind) for kind in ('classifier', 'unet')}
-    script, *rest = [w.format(**parents) for w in words]
+    script, *words = [w.format(**parents) for w in RUNS[name]]
+    if script == 'reproduce':   # the same command goes on by itself
+        return script, [*words, '--deterministic', '--quiet', '--out', output]
+    return script, [*words, *LONG, '--output', output, *(['--resume'] if resume else [])]
+
+
+def collapse_first():
+    """The first attempt of phase 2 starts with masks that stand still at 0."""
+    train, unet = train2.train, mymodels.unet
+
+    def collapsing(args, data, classifier, fingerprint, attempt, began):
+        mymodels.unet = unet if attempt else functools.partial(unet, bias=-20.)
+        return train(args, data, classifier, fingerprint, attempt, began)
+    train2.train = collapsing
+
+
+def child(name, folder, output, resume):
+    """Process id of a run that was just started (a fork: TensorFlow is imported but has not begun)."""
+    script, words = command(name, folder, output, resume)
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         return pid
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(MAINS[script]([*rest, *LONG, '--output', output, *(['--resume'] if resume else [])]))
+        if name == 'train2 restart':
+            collapse_first()
+        os._exit(MAINS[script](words))
     except BaseException:
         traceback.print_exc()
         os._exit(70)
@@ -70,10 +99,7 @@ def ended(pid):
 
 def writing(output):
     """Is a checkpoint half written at this moment?"""
-    try:
-        return any(name.startswith('.') for name in os.listdir(output + '.checkpoint'))
-    except OSError:
-        return False
+    return bool(glob.glob(f'{output}.checkpoint/.*-*') + glob.glob(f'{output}/saved/*.checkpoint/.*-*'))
 
 
 def kill(pid, output, moment, while_writing):
@@ -105,15 +131,32 @@ def unreadable(folder):
                 elif path.endswith('.json'):
                     with open(path) as f:
                         json.load(f)
+                elif path.endswith('.csv'):
+                    myrows.read(path)
             except Exception as e:
                 bad.append(f'{path}: {e}')
     return bad
 
 
+def result(output):
+    """What a run left, of trainers and of reproductions, for toys.differences."""
+    if not os.path.isdir(output):
+        return toys.result(output)
+    phases = {os.path.basename(path)[:-11]: toys.result(path[:-11])
+              for path in glob.glob(f'{output}/saved/*.weights.h5')}
+    with open(f'{output}/tables.md') as f:
+        whole = {'tables': f.read(), 'phases': sorted(phases)}
+    for name, found in phases.items():
+        whole |= {f'{name} {k}': v for k, v in found.items() if k != 'arrays'}
+    arrays = {f'{name} {k}': v for name, found in phases.items() for k, v in found['arrays'].items()}
+    rows = {name: myrows.read(f'{output}/{name}.csv') for name in ('accuracy', 'masks')}
+    return {**whole, **rows, 'arrays': arrays}
+
+
 def left_alone(name, folder):
     """(output, seconds) of a run that nobody kills."""
     output, began = os.path.join(folder, name.replace(' ', '-')), time.monotonic()
-    pid = child(RUNS[name], folder, output, False)
+    pid = child(name, folder, output, False)
     if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
         raise SystemExit(f'{name} fails even when it is left alone')
     return output, time.monotonic() - began
@@ -122,17 +165,19 @@ def left_alone(name, folder):
 def torture(name, folder, alone, seconds, kills, seed):
     """Kills one run up to `kills` times: (kills, differences, unreadable files)."""
     choose, output = random.Random(seed), f'{alone}-{seed}'
+    span = (0.05, 0.5) if name == 'reproduce' else (0.2, 1)   # what is done is not repeated
     done, bad, code = 0, [], None
     while code is None:
-        pid = child(RUNS[name], folder, output, resume=done > 0)
+        pid = child(name, folder, output, resume=done > 0)
         if done < kills:
-            code = kill(pid, output, choose.uniform(0.2, 1)*seconds, choose.random() < 0.5)
+            code = kill(pid, output, choose.uniform(*span)*seconds, choose.random() < 0.5)
         else:
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         done += code is None
         bad += unreadable(folder)
-    found = [f'exit code {code}'] if code else toys.differences(toys.result(alone), toys.result(output))
-    left = [n for n in os.listdir(folder) if n.startswith('.') and os.path.basename(output) in n]
+    found = [f'exit code {code}'] if code else toys.differences(result(alone), result(output))
+    left = [p for p in glob.glob(f'{folder}/.*') + glob.glob(f'{output}/saved/.*')
+            if os.path.basename(output) in p]
     found += [f'left behind: {n}' for n in left]
     print(f'{name}: {done} kills, differences: {found or "none"}, unreadable: {bad or "none"}', flush=True)
     return done, len(found), len(bad)

@@ -78,7 +78,7 @@ def result(output):
 
 def differences(a, b):
     """Names of what differs between two results; empty when they are equal bit for bit."""
-    found = [k for k in a if k != 'arrays' and a[k] != b[k]]
+    found = [k for k in sorted(a.keys() | b.keys()) if k != 'arrays' and a.get(k) != b.get(k)]
     names = a['arrays'].keys() | b['arrays'].keys()
     return found + [k for k in sorted(names) if a['arrays'].get(k) != b['arrays'].get(k)]
 
