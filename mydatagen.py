@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
+from mybackgrounds import warp
+
 MAX_ROTATION = 15/360      # turns
 MAX_SHIFT = 0.15           # of the side
 MAX_SHEAR = math.radians(0.3)   # the published code's shear_range=0.3 meant degrees
@@ -36,8 +38,13 @@ def augmenter(flip=False, fill='constant'):
 
     fill: what comes in from outside, `constant` (0) or `nearest`. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
+    @tf.function(jit_compile=True, autograph=False)   # XLA makes one loop of it
+    def move(x, m, maps, brightness):
+        both, c = warp(x if m is None else tf.concat([x, m], -1), maps, fill), x.shape[-1]
+        return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
+
     def augment(x, m, key):
-        n, (h, w, c) = tf.shape(x)[0], x.shape[1:]
+        n, (h, w) = tf.shape(x)[0], x.shape[1:3]
         u = key.uniform(n, (5,), -1., 1.)
         angle, shear = 2*math.pi*MAX_ROTATION*u[:, 0], MAX_SHEAR*u[:, 1]
         side = tf.where(u[:, 4] < 0, -1., 1.) if flip else tf.ones_like(angle)
@@ -46,13 +53,7 @@ def augmenter(flip=False, fill='constant'):
         d, e = side*tf.sin(angle), tf.cos(angle + shear)
         cx, cy = (w - 1)/2, (h - 1)/2
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
-        zero = tf.zeros_like(a)
-        both = tf.raw_ops.ImageProjectiveTransformV3(
-            images=x if m is None else tf.concat([x, m], -1), fill_value=0., interpolation='BILINEAR',
-            transforms=tf.stack([a, b, x0, d, e, y0, zero, zero], 1), output_shape=[h, w],
-            fill_mode=fill.upper())
-        brightness = key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS)
-        return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
+        return move(x, m, tf.stack([a, b, x0, d, e, y0], 1), key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS))
     return augment
 
 

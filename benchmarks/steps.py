@@ -92,7 +92,7 @@ def steps(side, batch, precision, channels=1, only=None):
             net, draw = train3.adversary(shape, args)
             extra = {'adversary': (net, draw), 'optimizer_back': mytrain.adam(args, net.trainable_variables)}
             if args.pool:
-                extra['pool'] = tf.Variable(tf.zeros((args.pool, *shape), tf.uint8), trainable=False)
+                extra['pool'] = tf.Variable(tf.zeros((args.pool, *shape), tf.float16), trainable=False)
         sources = train3.sources(args, None)
         found[name] = whole(train3.make_prepare(augment, sources, args), train3.make_step(
             f, mytrain.adam(args, f.trainable_variables), None, sources, args, **extra))
@@ -117,8 +117,7 @@ def steps(side, batch, precision, channels=1, only=None):
         return {'b': mybackgrounds.textures(to_float(batch['x']), key)}
 
     def composition(batch, key):
-        x = to_float(batch['x'])
-        return {'z': mybackgrounds.compose(x, to_float(batch['m']), x)}
+        return {'z': mybackgrounds.compose(batch['x_float'], batch['m_float'], batch['x_float'])}
 
     def halo(batch, key):
         return {'m': mybackgrounds.dilate_between(to_float(batch['m']), 0, 2, key)}
@@ -132,6 +131,7 @@ def measure(side, batch, precision, repeats, only=None):
     data = {'x': tf.constant(random.integers(0, 256, (batch, side, side, 1), np.uint8)),
             'y': tf.constant(random.integers(0, 10, batch), tf.int32),
             'm': tf.constant(random.integers(0, 2, (batch, side, side, 1)).astype(np.uint8)*255)}
+    data |= {k + '_float': to_float(data[k]) for k in 'xm'}
     calls, flops = {}, {}
     for name, step in steps(side, batch, precision).items():
         if only and name not in only:
@@ -169,7 +169,10 @@ def main(argv=None):
     p.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
     p.add_argument('--repeats', type=int, default=5)
     p.add_argument('--only', nargs='+', help='names of steps')
+    p.add_argument('--deterministic', action='store_true', help='as for the trainers (float32)')
     args = p.parse_args(argv)
+    if args.deterministic:
+        tf.config.experimental.enable_op_determinism()
     console = Console(width=120)
     for side in args.side:
         for batch in args.batchsize:
