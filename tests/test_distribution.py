@@ -232,6 +232,33 @@ def test_every_worker_gets_a_configuration_of_its_own(tmp_path, monkeypatch, cap
     assert [c['task'] for c in configs] == [{'type': 'worker', 'index': i} for i in (0, 1)]
 
 
+def written(folder, name, text):
+    """An executable shell script."""
+    (folder/name).write_text('#!/bin/bash\n' + text)
+    (folder/name).chmod(0o755)
+
+
+@pytest.mark.parametrize('cluster, host', [('srun', 'node{}'), ('JOB_COMPLETION_INDEX', 'train3-{}.train3')])
+def test_the_commands_of_the_readme_for_clusters_tell_every_worker_its_place(cluster, host, tmp_path):
+    with open(os.path.join(toys.ROOT, 'README.md')) as f:
+        command = next(b for b in f.read().split('```')[1::2] if cluster in b)
+    if cluster != 'srun':
+        command = command[command.index('export '):command.index('END\n', command.index('export '))]
+    written(tmp_path, 'scontrol', 'printf "node0\\nnode1\\n"')
+    written(tmp_path, 'srun', 'for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@"; done')
+    written(tmp_path, 'python', 'tr -d "\\n" <<< "$TF_CONFIG"; echo "|$*"')
+    found = []
+    for index in '0', '1':
+        env = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'JOB_COMPLETION_INDEX': index}
+        found += subprocess.check_output(['bash', '-c', command], env=env, text=True).splitlines()
+    for index, line in enumerate(found[:2]):   # srun starts both at once
+        config, words = line.split('|')
+        assert json.loads(config) == {'cluster': {'worker': [host.format(i) + ':12345' for i in (0, 1)]},
+                                      'task': {'type': 'worker', 'index': index}}
+        script, *argv = words.split()
+        assert script == 'train3.py' and train3.parse(argv).strategy == 'multiworker'
+
+
 @pytest.mark.parametrize('how, code, word', [('sys.exit(3)', 3, 'exit code 3'),
                                              ('os.kill(os.getpid(), 9)', 137, 'signal 9')])
 def test_the_launcher_stops_all_when_one_dies(how, code, word, tmp_path, monkeypatch, capfd):
