@@ -1,4 +1,5 @@
 """Bad input: exit code 2, one line that names the thing and the mend; nothing half done, nothing executed."""
+import contextlib
 import functools
 import io
 import json
@@ -22,6 +23,7 @@ import evaluate
 import evaluate_seg
 import launch
 import mycheckpoints
+import mydatasets
 import myfolder
 import mymodels
 import myrows
@@ -725,6 +727,36 @@ def test_any_damage_to_an_image_is_answered_with_pixels_or_a_user_error(tmp_path
     for read, channels in ((myfolder.read_image, 3), (myfolder.read_mask, 1)):
         pixels = only_user_errors(lambda read=read: read(str(path), 16))
         assert pixels is None or pixels.shape == (16, 16, channels)
+
+
+NAMES = st.sampled_from(['cat', 'dog', 'CAT', 'x.png', 'x.jpg', 'y.png', '.png', 'a\nb', '\x1b[2J.png', ' ',
+                         '-rf', '\udcff.png'])
+PATHS = st.tuples(st.sampled_from(['train', 'test', 'test2', 'masks/train', 'backgrounds', '']), NAMES, NAMES)
+CONTENTS = st.sampled_from(['image', 'junk', 'empty', 'folder', 'link', 'loop'])
+
+
+@settings(MODEST, max_examples=100)
+@given(st.dictionaries(PATHS, CONTENTS, max_size=8), st.booleans())
+def test_any_folder_is_answered_with_a_data_set_or_a_user_error(tmp_path_factory, tree, skip_damaged):
+    root = tmp_path_factory.mktemp('folder')
+    photos(root)
+    make = {'image': lambda p: shutil.copy(root/'train/cat/train0.png', p), 'empty': pathlib.Path.touch,
+            'junk': lambda p: p.write_bytes(b'junk'), 'folder': pathlib.Path.mkdir,
+            'link': lambda p: p.symlink_to('nowhere'), 'loop': lambda p: p.symlink_to('.')}
+    for (split, name, file), content in tree.items():
+        path = root/split/name/file
+        with contextlib.suppress(OSError):   # a file stands where a folder would be
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make[content](path)
+    try:
+        data = mydatasets.load(f'folder:{root}', size=16, skip_damaged=skip_damaged)
+    except UserError as e:   # below its first line, a report of all files
+        lines = str(e).splitlines()
+        assert all(re.match('  (damaged|error|warning): ', line) for line in lines[1:])
+        assert all(line.isprintable() for line in lines)
+        return
+    assert len(data.classes) >= 2 and data.train.y.max() < len(data.classes)
+    assert all(len(t.images()) for t in data.tests.values())
 
 
 def test_memory_stays_bounded_when_a_sidecar_declares_gigabytes(weights, tmp_path):

@@ -1,4 +1,5 @@
 """Runs that survive: killed, interrupted and damaged runs end bit for bit like one that was left alone."""
+import argparse
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import mytrain
 import toys
 import train1
 import train_att
+from mycommon import guard
 
 ROOT = toys.ROOT
 WORDS = ['toy', '--width', '4', '--dense', '8', '--epochs', '4', '--steps-per-epoch', '2', '--batchsize',
@@ -112,6 +114,15 @@ def test_sigterm_saves_too(tmp_path, monkeypatch, capfd):
     lines = [line for line in capfd.readouterr().err.splitlines() if line]
     assert lines[-1] == 'interrupted; continue with --resume'
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL   # as it was
+
+
+@pytest.mark.parametrize('args, mend', [({'resume': False}, 'continue with --resume'),
+                                        ({}, 'start the same command again')])
+def test_ctrl_c_names_resume_only_where_there_is_such_an_option(args, mend, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+    assert guard(interrupted, argparse.Namespace(**args)) == 130
+    assert capsys.readouterr().err == f'interrupted; {mend}\n'
 
 
 def damage(path, kind):
