@@ -137,6 +137,11 @@ def names():
     return [*SOURCES, *PAIRS, 'tfds:NAME', 'folder:PATH']
 
 
+def of_photographs(name):
+    """Is it a folder of photographs, so that `skip_damaged` and `backgrounds` mean something?"""
+    return name.startswith('folder:')
+
+
 def find(name):
     """(Source, name without its test suffix, the suffix: `backgrounds`, `noises` or '')."""
     base, suffix = name, ''
@@ -300,3 +305,8 @@ def _pixels(paths, reader, size, fit):
     if reader is myfolder.read_mask:
         return myfolder.read_all(list(paths), lambda p: reader(p, size, fit))
     return myfolder.read_all(list(paths), lambda p: reader(p, size, 3, fit))
+
+
+if __name__ == '__main__':
+    import mysheets   # late: it needs this module under its own name
+    sys.exit(mysheets.main())

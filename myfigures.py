@@ -15,6 +15,7 @@ COLOURS = {'baseline': 'tab:red', 'attention': 'tab:orange', 'proposal': 'tab:bl
 LOSSES = 'ce', 'excess', 'tv', 'bright'          # of a history; everything else in it is a share
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
+OCCLUDED_VALUES = 2**24  # of pixels in the covered images that a network sees at once
 
 
 def save_grid(path, rows):
@@ -211,15 +212,17 @@ def occlusion(model, x, patch=None, stride=None):
     covers = np.zeros((len(corners), h, w, 1), np.float32)
     for cover, (r, c) in zip(covers, corners):
         cover[r:r + patch, c:c + patch] = 1
-    covers, times = tf.constant(covers), np.maximum(covers.sum(0)[..., 0], 1)
+    times, many = np.maximum(covers.sum(0)[..., 0], 1), max(1, OCCLUDED_VALUES//np.prod(x.shape[1:]))
+    parts = [tf.constant(covers[i:i + many]) for i in range(0, len(covers), many)]
 
     @tf.function(reduce_retracing=True)
-    def changes(image):
+    def changes(image, covers):
         seen = tf.concat([image[None], image*(1 - covers) + 0.5*covers], 0)
         logits = tf.cast(model(seen, training=False), tf.float32)
         logits -= tf.reduce_mean(logits, 1, keepdims=True)
         return tf.tensordot(tf.reduce_sum(tf.abs(logits[1:] - logits[0]), 1), covers[..., 0], 1)
-    heat = np.stack([changes(tf.constant(image, tf.float32)).numpy() for image in np.asarray(x)])/times
+    heat = np.stack([sum(changes(tf.constant(image, tf.float32), part).numpy() for part in parts)
+                     for image in np.asarray(x)])/times
     return heat/np.maximum(heat.max((1, 2), keepdims=True), 1e-9)
 
 

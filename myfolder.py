@@ -125,6 +125,16 @@ def pictures_in(path):
     return found
 
 
+def pictures_below(path):
+    """The photographs in a folder and, after them, in the folders below it, in natural order; links to
+    folders are not followed."""
+    found = []
+    for folder, inside, _ in os.walk(path):
+        inside[:] = sorted((d for d in inside if not d.startswith('.')), key=natural)
+        found += _images(folder)
+    return found
+
+
 def _without(folder, drop):
     """The folder without the paths in `drop`."""
     splits = {}
@@ -186,6 +196,12 @@ def _fitted(im, size, fit, fill=None):
     out[:], x, y = fill, (size - w)//2, (size - h)//2
     out[y:y + h, x:x + w] = a
     return out
+
+
+def size_of(path):
+    """(width, height) as the file's header says. UserError names a file that is no image."""
+    with _opened(path) as im:
+        return im.size
 
 
 def read_image(path, size, channels=3, fit='crop'):
@@ -267,7 +283,7 @@ def _look(path, decode):
         with _opened(path) as im:
             return _loaded(im, 32)[1] if decode else im.size
     except UserError as e:
-        return e
+        return UserError(str(e))  # a new one: the old one holds on to the pixels it broke at
 
 
 def _damage(folder, decode):

@@ -165,8 +165,8 @@ class CropLargest(layers.Layer):
     component (8-connected) is cropped. AG-CNN, Guan et al. 2018, arXiv 1801.09927. A flat heatmap keeps all.
     """
 
-    def __init__(self, tau=0.7, **kwargs):
-        super().__init__(**kwargs, dtype='float32')
+    def __init__(self, tau=0.7, dtype='float32', **kwargs):
+        super().__init__(**kwargs, dtype=dtype)
         self.tau = tau
 
     def get_config(self):

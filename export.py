@@ -1,0 +1,222 @@
+"""Networks for other programs: a file whose input is raw pixels 0..255, checked against the network."""
+from mycommon import UserError, _silence, brief, guard, whole_file  # first: it quietens TensorFlow
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+import myargs
+import mymodels
+import myweights
+from myevaluation import precision
+from myfolder import printable
+
+ENDINGS = {'keras': '.keras', 'savedmodel': '-savedmodel', 'tflite': '.tflite', 'onnx': '.onnx'}
+PACKAGES = {'onnx': ('tf2onnx', 'onnx', 'onnxruntime')}   # beside the pinned requirements
+OUTPUTS = {'classifier': 'probabilities', 'attention': 'probabilities', 'unet': 'mask'}
+IMAGES = 8               # random ones that the file has to agree on
+TOLERANCE = 1e-4         # of the largest output
+
+
+def arguments():
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog='example: python export.py saved/PATH-adv-textures-0 --format tflite',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument('weights', help='of any of the trainers')
+    p.add_argument('--format', choices=ENDINGS, required=True,
+                   help='a Keras file, a TensorFlow SavedModel (a folder), TFLite (LiteRT), or ONNX')
+    p.add_argument('--output', metavar='FILE', help='to write; None: beside the weights, under their name')
+    p.add_argument('--logits', action='store_true', help='the output is logits instead of probabilities')
+    p.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
+    return p
+
+
+def parse(argv=None):
+    return myargs.parse(arguments(), argv)
+
+
+def deployed(model, kind, logits=False):
+    """The network on raw pixels: float32 (n, h, w, c) in 0..255 -> probabilities, logits or masks."""
+    x = keras.Input(model.input_shape[1:], name='image')
+    y = model(layers.Rescaling(1/255, name='from_0_to_1')(x))
+    if kind != 'unet' and not logits:
+        y = layers.Softmax(name='probabilities')(y)
+    return keras.Model(x, y, name=model.name + '_of_pixels')
+
+
+# Formats. write(model, path), and read(path) -> function of float32 images, by the format's own reader
+
+def write_keras(model, path):
+    model.save(path)
+
+
+def read_keras(path):
+    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    return lambda x: model(x, training=False).numpy()
+
+
+def write_savedmodel(model, path):
+    with contextlib.redirect_stdout(io.StringIO()):
+        model.export(path, format='tf_saved_model', verbose=False)
+
+
+def read_savedmodel(path):
+    loaded = tf.saved_model.load(path)   # kept alive by the function: its signature does not own it
+    return lambda x: next(iter(loaded.signatures['serving_default'](tf.constant(x)).values())).numpy()
+
+
+def write_tflite(model, path):
+    with tempfile.TemporaryDirectory() as folder, _silence():   # its complaints come as exceptions too
+        write_savedmodel(model, folder)
+        data = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    with open(path, 'wb') as f:
+        f.write(data)
+
+
+def read_tflite(path):
+    with warnings.catch_warnings(), _silence():
+        warnings.simplefilter('ignore')   # of its move to a package of its own
+        run = tf.lite.Interpreter(path)
+
+    def predict(x):
+        image, output = run.get_input_details()[0]['index'], run.get_output_details()[0]['index']
+        run.resize_tensor_input(image, x.shape)
+        with _silence():
+            run.allocate_tensors()
+        run.set_tensor(image, x)
+        run.invoke()
+        return run.get_tensor(output)
+    return predict
+
+
+def write_onnx(model, path):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _silence():
+        warnings.simplefilter('ignore')
+        signature = [keras.InputSpec(shape=model.input_shape, dtype='float32', name='image')]
+        model.export(path, format='onnx', verbose=False, input_signature=signature)
+
+
+def read_onnx(path):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})[0]
+
+
+WRITE = {'keras': write_keras, 'savedmodel': write_savedmodel, 'tflite': write_tflite, 'onnx': write_onnx}
+READ = {'keras': read_keras, 'savedmodel': read_savedmodel, 'tflite': read_tflite, 'onnx': read_onnx}
+
+
+def demand(format):
+    missing = [name for name in PACKAGES.get(format, ()) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f'--format {format} needs packages that are not installed; pip install '
+                        f'{" ".join(missing)}, or take another format')
+
+
+# Written whole or not at all
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """A temporary folder beside `path`, renamed to it when the block ends well; what stood there goes."""
+    parent, name = os.path.split(os.path.abspath(path))
+    try:
+        os.makedirs(parent, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix='.', suffix='-' + name, dir=parent)
+        os.chmod(temporary, 0o755)
+        try:
+            new, old = os.path.join(temporary, 'new'), os.path.join(temporary, 'old')
+            yield new
+            if os.path.lexists(path):
+                os.rename(path, old)
+            os.rename(new, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as e:
+        raise UserError(f'cannot write {printable(path)}: {e.strerror or e}; choose another --output') from e
+
+
+def check_output(path, format, overwrite):
+    """A UserError where the output may not be written; only a SavedModel is replaced as a folder."""
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise UserError(f'{printable(path)} exists; replace it with --overwrite, or give another --output')
+    folder = os.path.isdir(path) and not os.path.islink(path)
+    replaceable = os.path.isfile(os.path.join(path, 'saved_model.pb')) if folder else os.path.isfile(path)
+    if not replaceable or folder != (format == 'savedmodel'):
+        raise UserError(f'{printable(path)} is something else than an exported {format}; give another '
+                        '--output')
+
+
+def difference(read, path, model, kind, logits, seed=0):
+    """Largest difference of the written file from the network on random images, over the largest output."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (IMAGES, *model.input_shape[1:]), np.uint8)
+    wanted = model(pixels.astype(np.float32)/np.float32(255), training=False)
+    if kind != 'unet' and not logits:
+        wanted = tf.nn.softmax(wanted)
+    wanted, found = wanted.numpy(), read(path)(pixels.astype(np.float32))
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        return np.inf
+    return float(np.abs(found - wanted).max()/max(np.abs(wanted).max(), 1e-6))
+
+
+def run(args):
+    demand(args.format)
+    path = args.output or myweights.stem(args.weights) + ENDINGS[args.format]
+    ending = ENDINGS[args.format]
+    if ending.startswith('.') and not path.endswith(ending):
+        raise UserError(f'--output {printable(path)} does not end in {ending}; let it')
+    check_output(path, args.format, args.overwrite)
+    with precision('float32'):
+        model, about = myweights.load(args.weights)
+        kind = about['kind']
+        if args.logits and kind == 'unet':
+            raise UserError('a mask generator has no logits to give; leave out --logits')
+        with (whole_folder if args.format == 'savedmodel' else whole_file)(path) as temporary:
+            try:
+                WRITE[args.format](deployed(model, kind, args.logits), temporary)
+                apart = difference(READ[args.format], temporary, model, kind, args.logits)
+            except (UserError, OSError):
+                raise
+            except Exception as e:   # converters raise whatever their parts raise
+                raise UserError(f'{args.format} cannot hold this {kind} ({brief(e, 60)}); take another '
+                                '--format, savedmodel for example') from e
+            if not apart <= TOLERANCE:
+                raise UserError(f'the {args.format} file answers otherwise than the network (by {apart:.1e} '
+                                'of the largest output), so it was removed; take another --format, '
+                                'savedmodel for example')
+    report(path, args, about, kind, apart)
+
+
+def report(path, args, about, kind, apart):
+    h, w, c = about['shape']
+    output = 'logits' if args.logits else OUTPUTS[kind]
+    size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"])})'
+    print(f'written: {printable(path)}\ninput: float32 (n, {h}, {w}, {c}), pixels 0..255, '
+          f'{"RGB" if c == 3 else "grey"}\noutput: float32 {size}, {output}\n'
+          f'largest difference from the network on {IMAGES} random images: {apart:.1e} of the largest output')
+    if kind != 'unet':
+        print('classes: ' + ', '.join(about['classes'][:20])
+              + (f' ... as in {myweights.stem(args.weights)}.json' if len(about['classes']) > 20 else ''))
+    if args.format == 'keras' and (kind == 'attention' or about.get('network', {}).get('backbone')):
+        print(f'to load it: import {mymodels.__name__} first, its layers are registered there')
+
+
+def main(argv=None):
+    return guard(run, parse(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
