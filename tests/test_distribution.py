@@ -187,6 +187,22 @@ def test_a_worker_that_dies_ends_the_job_with_a_clear_line_and_the_job_resumes(v
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('victim', (0, 1))
+def test_without_the_launcher_a_worker_says_itself_that_another_has_gone(victim, tmp_path):
+    cluster = {'worker': [f'localhost:{port}' for port in launch.free_ports(2)]}
+    words = argv('train1', tmp_path, 'two', '--epochs', '2000', '--strategy', 'multiworker')
+    workers = [toys.spawn('train1', words, env={**os.environ, 'TF_CONFIG': json.dumps(
+        {'cluster': cluster, 'task': {'type': 'worker', 'index': i}})}) for i in (0, 1)]
+    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), workers[0])
+    workers[victim].kill()
+    workers[victim].communicate()
+    other = workers[1 - victim]
+    _, err = other.communicate(timeout=120)
+    assert other.returncode == 2 and len(err.splitlines()) == 1
+    assert err.startswith('error: lost another worker') and '--resume' in err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
 def test_ctrl_c_of_the_launcher_lets_the_chief_save(number, tmp_path):
     toys.parents(tmp_path)
