@@ -4,8 +4,12 @@ from mycommon import UserError, brief  # first: it quietens TensorFlow
 import functools
 import json
 import os
+import sys
+import threading
 
 import tensorflow as tf
+
+WAIT_SECONDS = 30   # for other workers, before saying so
 
 
 def strategy_of(name):
@@ -37,11 +41,18 @@ def _workers(config):
     except (ValueError, KeyError, TypeError, IndexError) as e:
         raise UserError('TF_CONFIG names no worker of a cluster; it must look like {"cluster": {"worker": '
                         '["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}') from e
+    others = [a for a in said['cluster'][kind] if a != address]
+    waiting = threading.Timer(WAIT_SECONDS, print, [f'still waiting for {", ".join(others)} of TF_CONFIG'],
+                              {'file': sys.stderr, 'flush': True})
+    waiting.daemon = True
+    waiting.start()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as e:
         raise UserError(f'the workers of TF_CONFIG do not come together ({brief(e)}); start all of them, '
                         'each in a new process, and check their addresses') from e
+    finally:
+        waiting.cancel()
 
 
 def chief(strategy):
@@ -52,10 +63,17 @@ def chief(strategy):
     return resolver.task_id == 0 and 'chief' not in resolver.cluster_spec().jobs
 
 
+def agreement(strategy):
+    """agree(number) -> the mean of the numbers of all workers, who must all call it: the same on each."""
+    if strategy.num_replicas_in_sync == 1 or not getattr(strategy, 'cluster_resolver', None):
+        return lambda number: number
+
+    @tf.function
+    def mean(number):
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(lambda n: n, (number,)), None)
+    return lambda number: float(mean(tf.constant(number, tf.float32)))
+
+
 def meet(strategy):
     """Every worker waits here for all the others, so that none reads what the chief has not yet written."""
-    if strategy.num_replicas_in_sync > 1 and getattr(strategy, 'cluster_resolver', None):
-        @tf.function
-        def count():
-            return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.ones(())), None)
-        count()
+    agreement(strategy)(0.)

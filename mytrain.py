@@ -15,7 +15,7 @@ import mymodels
 import myweights
 from mycheckpoints import checkpoints, folder_of, kept_precision, read_checkpoint, write_checkpoint
 from mydatagen import batches, in_order, to_float
-from mydevices import chief, meet, strategy_of
+from mydevices import agreement, chief, meet, strategy_of
 from myprogress import Progress
 
 CHUNK_SECONDS = 0.5  # of steps between two looks at the losses
@@ -201,7 +201,7 @@ def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=No
     history, now, seen, first = past['history'], past['step'], past['seen'], past['step']
     began = (began or time.monotonic()) - past['seconds']
     seed = args.seed + RESTART*attempt
-    run = _runner(step, strategy, seed)
+    run, agree = _runner(step, strategy, seed), agreement(strategy)
     feed = iter(_distributed(strategy, data, prepare, args.batchsize, seed, first))
     per_epoch, total = args.steps_per_epoch, args.epochs*args.steps_per_epoch
     every = -(-args.epochs//VALIDATIONS)
@@ -221,7 +221,7 @@ def fit(prepare, step, data, args, state, settings, validate=None, each_epoch=No
             seen = {k: float(np.cumsum([seen.get(k, 0.), *v], dtype=np.float64)[-1])
                     for k, v in losses.items()}
             now += n
-            took = time.monotonic() - tick
+            took = agree(time.monotonic() - tick)   # workers with chunks of their own wait for ever
             # the first call traces the graph and tells nothing about the time of a step
             chunk = 2 if now - n == first else max(1, min(100, round(n*CHUNK_SECONDS/took)))
             show(now, {k: float(v[-1]) for k, v in losses.items()}, n*args.batchsize/took)

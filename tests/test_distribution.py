@@ -1,6 +1,7 @@
 """Several devices and processes: the same curve as on one, one writer, an end when a worker dies."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +159,24 @@ def test_two_processes_end_with_the_weights_of_one_and_only_the_chief_writes(scr
     assert set(os.listdir(tmp_path)) - there == {'two.json', 'two.weights.h5', 'two.history.json'}
     on_cpus(1, [script, *argv(script, tmp_path, 'one')])
     agree(script, tmp_path/'one', tmp_path/'two')
+
+
+@pytest.mark.slow
+def test_workers_of_unequal_speed_do_as_many_steps_between_two_looks(tmp_path):
+    shutil.copy(launch.__file__, tmp_path)   # it starts the train1.py beside it
+    (tmp_path/'train1.py').write_text(f"""import json, os, sys, time, types
+sys.path.insert(0, {toys.ROOT!r})
+import mycommon, mytrain, train1
+if json.loads(os.environ['TF_CONFIG'])['task']['index']:   # a clock that makes steps seem slow
+    mytrain.time = types.SimpleNamespace(monotonic=lambda: 100*time.monotonic())
+sys.exit(train1.main(sys.argv[1:]))""")
+    words = argv('train1', tmp_path, 'two', '--steps-per-epoch', '300')
+    command = [sys.executable, str(tmp_path/'launch.py'), '--workers', '2', 'train1.py', *words]
+    process = subprocess.Popen(command)
+    try:
+        assert process.wait(120) == 0
+    finally:
+        process.terminate()   # should they wait for each other for ever
 
 
 def children(process):
