@@ -3,7 +3,7 @@ from mycommon import UserError  # first: it quietens TensorFlow
 
 import difflib
 import functools
-import os
+import math
 import sys
 from typing import NamedTuple
 
@@ -13,13 +13,15 @@ import tensorflow as tf
 import mybackgrounds
 import myfolder
 from mydatagen import Images, in_order, to_float
+from mysources import PRATES_SIDE, SPLIT_SEED, digits, prates, synsigns, synthdigits, toy
 from mytfds import from_tfds
 
-SPLIT_SEED = 2020          # of the split into training and validation images, the same in all phases
 VALIDATION_SHARE = 0.1
 HALO = 2                   # pixels around the object that a test background leaves untouched
 FOLDER_SIDE = 64           # pixels, unless --size
-MEMORY_BYTES = 2_000_000_000   # decoded photographs of one split that may stay in memory; more are streamed
+MEMORY_BYTES = 1_000_000_000   # decoded photographs of a folder that may stay in memory; more are streamed
+MASK_BYTES = BACKGROUND_BYTES = MEMORY_BYTES//4   # masks of one streamed split; photographs for `real`
+BATCH_BYTES = 2**25        # of float32 test images at a time: 55 of 224x224
 
 
 class Test(NamedTuple):
@@ -32,7 +34,10 @@ class Test(NamedTuple):
         def finish(batch):
             x = to_float(batch['x'])
             return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
-        return in_order(self.images(), batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
+        images = self.images()
+        shape = images.shape or images.x.shape[1:]
+        batchsize = max(1, min(batchsize, BATCH_BYTES//(4*math.prod(shape))))
+        return in_order(images, batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
 
 
 class Dataset(NamedTuple):
@@ -64,49 +69,6 @@ def pad32(x):
     return np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))) if x.shape[1] == 28 else x
 
 
-@functools.lru_cache(maxsize=4)
-def _digits():
-    from scipy.ndimage import zoom
-    from sklearn.datasets import load_digits
-    small = load_digits()
-    x = zoom(small.images/16, (1, 3, 3), order=3, grid_mode=True, mode='nearest').clip(0, 1)
-    x[x < 0.05] = 0
-    x = np.pad(np.round(x*255).astype(np.uint8), ((0, 0), (4, 4), (4, 4)))[..., None]
-    order = np.random.RandomState(SPLIT_SEED).permutation(len(x))
-    return x[order], small.target[order].astype(np.int32)
-
-
-def digits(split, size, data_dir):
-    """scikit-learn's 1,797 real digits, 8x8 brought to 24x24 by cubic splines and padded to 32x32."""
-    x, y = _digits()
-    cut = round(0.8*len(x))
-    part = slice(cut) if split == 'train' else slice(cut, None)
-    return x[part], y[part], [str(i) for i in range(10)]
-
-
-def toy(split, size, data_dir):
-    """Disks, squares and crosses of random size, place and brightness, 16x16 by default: for tests."""
-    side, n = size or 16, 320 if split == 'train' else 96
-    random = np.random.RandomState(split == 'train')
-    y = np.arange(n, dtype=np.int32) % 3
-    r = side*random.uniform(0.14, 0.22, (n, 1, 1))
-    cx, cy = side*random.uniform(0.4, 0.6, (2, n, 1, 1))
-    dy, dx = abs(np.mgrid[:side, :side][:, None] + 0.5 - np.stack([cy, cx]))
-    square = np.maximum(dx, dy) < r
-    shapes = dx**2 + dy**2 < r**2, square, (np.minimum(dx, dy) < r/3) & square
-    inside = np.choose(y[:, None, None], shapes)
-    x = (inside*random.uniform(128, 255, (n, 1, 1))).astype(np.uint8)[..., None]
-    return x, y, ['disk', 'square', 'cross']
-
-
-def missing_files(name, what):
-    """Reader of a set that no public download is known for."""
-    def read(split, size, data_dir):
-        folder = os.path.join(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets', name)
-        raise UserError(f'{name} has no public download; put {what} under {folder} and use folder:{folder}')
-    return read
-
-
 SOURCES = {
     'digits': Source(digits),
     'toy': Source(toy),
@@ -118,12 +80,10 @@ SOURCES = {
     'svhn': Source(from_tfds('svhn_cropped')),
     'dogsvscatsredux': Source(from_tfds('cats_vs_dogs', side=64), ('train[:75%]', 'train[75%:]'), flip=True),
     'gtsrb': Source(from_tfds('visual_domain_decathlon/gtsrb', side=64), ('train', 'validation')),
-    'synthdigits': Source(missing_files('synthdigits', 'train/<class>/* and test/<class>/* images')),
-    'synsigns': Source(missing_files('synsigns', 'train/<class>/* and test/<class>/* images (75 and 25 %)')),
-    'prates': Source(missing_files('prates', 'components/data_<IPL,IPN,IPV,ISB>_<1..4>/* as '
-                                   'train/<class>/* (1), test-a/<class>/* (3) and test-b/<class>/* (2, 4), '
-                                   'and bg/* as backgrounds/*')),
+    'synthdigits': Source(synthdigits),
+    'synsigns': Source(synsigns),
 }
+PHOTOGRAPHS = {'prates': (prates, PRATES_SIDE, True)}   # data_dir -> myfolder.Folder; side; flip
 # train on the first, test on both; classes that both have, in one order
 STL10_TO_CIFAR10 = {'car': 'automobile'}
 PAIRS = {
@@ -134,12 +94,12 @@ PAIRS = {
 
 
 def names():
-    return [*SOURCES, *PAIRS, 'tfds:NAME', 'folder:PATH']
+    return [*SOURCES, *PHOTOGRAPHS, *PAIRS, 'tfds:NAME', 'folder:PATH']
 
 
 def of_photographs(name):
     """Is it a folder of photographs, so that `skip_damaged` and `backgrounds` mean something?"""
-    return name.startswith('folder:')
+    return name.startswith('folder:') or name in PHOTOGRAPHS
 
 
 def find(name):
@@ -215,7 +175,11 @@ def load(name, data_dir=None, size=None, limit=None, train=True, **folder_option
     where only tests are needed (named sets). Errors: UserError.
     """
     if name.startswith('folder:'):
-        return _load_folder(name, size, limit, **folder_options)
+        return _load_photographs(name, myfolder.scan, name.removeprefix('folder:'), size or FOLDER_SIDE,
+                                 limit, **folder_options)
+    if name in PHOTOGRAPHS:
+        scan, side, flip = PHOTOGRAPHS[name]
+        return _load_photographs(name, scan, data_dir, size or side, limit, flip=flip, **folder_options)
     if name in PAIRS:
         return _load_pair(name, data_dir, size, limit)
     source, base, suffix = find(name)
@@ -262,41 +226,59 @@ def _load_pair(name, data_dir, size, limit):
 
 # Folders of photographs
 
-def _load_folder(name, size, limit, skip_damaged=False, backgrounds=None, fit='crop'):
-    """PATH/train, /test*, /masks, /backgrounds as a Dataset; photographs too many to hold are streamed."""
-    size = size or FOLDER_SIDE
-    folder, problems = _checked(name.removeprefix('folder:'), skip_damaged)
+
+def _load_photographs(name, scan, place, size, limit, skip_damaged=False, backgrounds=None, fit='crop',
+                      flip=False):
+    """The Folder scan(place) as a Dataset; photographs that are too many to hold are streamed."""
+    folder, problems = _checked(scan, place, skip_damaged)
     for line in problems:
         print(f'note: {line}', file=sys.stderr)
-    files = folder.splits['train']
-    rows = limited(files.labels, limit)
-    held = len(rows)*size*size*3 <= MEMORY_BYTES
+    rows = {split: np.arange(len(f.paths)) for split, f in folder.splits.items()}
+    rows['train'] = limited(folder.splits['train'].labels, limit)
+    held = sum(map(len, rows.values()))*size*size*3 <= MEMORY_BYTES
+    masked = [split for split, f in folder.splits.items() if f.masks
+              and (held or len(rows[split])*size*size <= MASK_BYTES)]
+    for split in (s for s, f in folder.splits.items() if f.masks and s not in masked):
+        print(f'note: the {len(rows[split]):,} masks of {split} are too many to hold and are left out; use a '
+              'smaller --size or --limit', file=sys.stderr)
 
-    def images(files, rows):
-        paths, m = [files.paths[i] for i in rows], None
-        if files.masks:
+    def images(split, rows):
+        files, m = folder.splits[split], None
+        if split in masked:
             m = _pixels(tuple(files.masks[i] for i in rows), myfolder.read_mask, size, fit)
+        paths = [files.paths[i] for i in rows]
         if held:
             return Images(_pixels(tuple(paths), myfolder.read_image, size, fit), files.labels[rows], m)
         return Images(paths, files.labels[rows], m, lambda path: myfolder.read_image(path, size, 3, fit),
                       (size, size, 3))
-    train, validation = (images(files, rows[r]) for r in split_rows(files.labels[rows]))
-    tests = {split: Test(lambda f=f: images(f, np.arange(len(f.labels))))
-             for split, f in folder.splits.items() if split != 'train'}
+    train, validation = (images('train', rows['train'][r])
+                         for r in split_rows(folder.splits['train'].labels[rows['train']]))
+    tests = {split: Test(lambda split=split: images(split, rows[split]))
+             for split in folder.splits if split != 'train'}
     pictures = myfolder.pictures_in(backgrounds) if backgrounds else folder.backgrounds
-    crops = myfolder.crops(pictures, 2*size) if pictures else None
-    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), False,
-                   files.masks is not None, crops)
+    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), flip, 'train' in masked,
+                   _crops(pictures, 2*size, 3) if pictures else None)
 
 
 def photographs(path, shape):
     """The photographs of a folder as uint8 (k, H, W, c), twice as large as images of this shape."""
-    return myfolder.crops(myfolder.pictures_in(path), 2*shape[0], shape[2])
+    return _crops(myfolder.pictures_in(path), 2*shape[0], shape[2])
+
+
+def _crops(paths, side, channels):
+    """Background photographs, or as many of them, from all over, as there is room for."""
+    most = max(1, BACKGROUND_BYTES//(side*side*channels))
+    if len(paths) > most:
+        print(f'note: {most:,} of the {len(paths):,} background photographs are used, there is no room for '
+              'more', file=sys.stderr)
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, most).astype(int)]
+    return myfolder.crops(paths, side, channels)
 
 
 @functools.lru_cache(maxsize=4)
-def _checked(path, skip_damaged):
-    return myfolder.check(myfolder.scan(path), skip_damaged)
+def _checked(scan, place, skip_damaged):
+    """Looked at once a process."""
+    return myfolder.check(scan(place), skip_damaged)
 
 
 @functools.lru_cache(maxsize=8)

@@ -40,7 +40,8 @@ def method_name(text):
 
 def load_data(args):
     """The data set of the arguments."""
-    options = {'skip_damaged': True} if args.skip_damaged and args.dataset.startswith('folder:') else {}
+    skip = args.skip_damaged and mydatasets.of_photographs(args.dataset)
+    options = {'skip_damaged': True} if skip else {}
     attacked = getattr(args, 'adversarial', False)   # scores need the tests alone, an attacker is trained
     return mydatasets.load(args.dataset, args.data_dir, args.size, train=attacked, **options)
 

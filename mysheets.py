@@ -38,7 +38,7 @@ def _strip(pictures):
 
 def _shortened(line, font, width):
     """The line, cut with an ellipsis where it is wider than `width` pixels."""
-    line = printable(line)
+    line = printable(line)[:int(width)]   # no letter is narrower than a pixel
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + '…') > width:
@@ -51,7 +51,7 @@ def _section(title, cells, font, title_font):
     cells = [(_strip(pictures), lines) for pictures, lines in cells[:MOST]]
     height = (max((s.height for s, _ in cells), default=0)
               + max((len(lines) for _, lines in cells), default=0)*(FONT + 4))
-    wide = max((s.width for s, _ in cells), default=WIDTH)
+    wide = max((s.width for s, _ in cells), default=0)
     captions = max((font.getlength(printable(t)) for _, lines in cells for t in lines), default=0)
     wide = max(wide, int(min(captions, 220)) + 1)
     per_row = max(1, (WIDTH - GAP)//(wide + GAP))

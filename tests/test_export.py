@@ -1,0 +1,139 @@
+"""export.py: files for other programs answer as the network does, or are not there."""
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import export
+import mymodels
+import myweights
+import toys
+
+NETWORKS = {'classifier': {'width': 4, 'dense': 8}, 'unet': {'width': 4},
+            'attention': {'width': 4, 'dense': 8, 'tau': 0.7}}
+BUILDERS = {'classifier': mymodels.classifier, 'attention': mymodels.attention}
+HAS_ONNX = not [p for p in export.PACKAGES['onnx'] if export.importlib.util.find_spec(p) is None]
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """New colour networks of every kind, 16x16, their outputs far from even."""
+    folder = tmp_path_factory.mktemp('export')
+    keras.utils.set_random_seed(0)
+    for kind, network in NETWORKS.items():
+        model = (mymodels.unet((16, 16, 3), **network) if kind == 'unet' else
+                 BUILDERS[kind]((16, 16, 3), 3, **network))
+        model.set_weights([3*w for w in model.get_weights()])
+        myweights.save(model, folder/kind, kind=kind, network=network, shape=[16, 16, 3],
+                       classes=toys.CLASSES)
+    return folder
+
+
+def exported(weights, kind, format, path, *more):
+    assert export.main([str(weights/kind), '--format', format, '--output', str(path), *more]) == 0
+    return export.READ[format](str(path))
+
+
+def pixels(n=5):
+    return np.random.default_rng(1).integers(0, 256, (n, 16, 16, 3)).astype(np.float32)
+
+
+CASES = [(k, f) for k in NETWORKS for f in ('keras', 'savedmodel', 'tflite')
+         if (k, f) != ('attention', 'tflite')]
+
+
+@pytest.mark.parametrize('kind, format', CASES)
+def test_files_take_raw_pixels_and_answer_as_the_network(weights, tmp_path, capsys, kind, format):
+    found = exported(weights, kind, format, tmp_path/f'x{export.ENDINGS[format]}')(pixels())
+    wanted = myweights.load(weights/kind)[0](pixels()/255)
+    wanted = wanted if kind == 'unet' else tf.nn.softmax(wanted)
+    assert found.dtype == np.float32 and np.allclose(found, wanted, atol=1e-4)
+    out = capsys.readouterr().out
+    assert 'pixels 0..255' in out and ('mask' if kind == 'unet' else 'probabilities') in out
+    assert os.listdir(tmp_path) == [f'x{export.ENDINGS[format]}']
+
+
+def test_logits_instead_of_probabilities(weights, tmp_path, capsys):
+    found = exported(weights, 'classifier', 'tflite', tmp_path/'x.tflite', '--logits')(pixels())
+    assert np.allclose(found, myweights.load(weights/'classifier')[0](pixels()/255), rtol=1e-3, atol=1e-3)
+    assert 'logits' in capsys.readouterr().out
+
+
+def test_a_keras_file_holds_no_lambda_layer_and_loads_in_safe_mode(weights, tmp_path):
+    exported(weights, 'classifier', 'keras', tmp_path/'x.keras')
+    model = keras.models.load_model(tmp_path/'x.keras')
+    assert not any(isinstance(v, keras.layers.Lambda) for v in model._flatten_layers())
+    assert model.input_shape == (None, 16, 16, 3) and model.inputs[0].dtype == 'float32'
+
+
+def test_backbones_keep_their_preprocessing_inside(tmp_path):
+    network = {'backbone': 'MobileNetV3Small', 'dense': [4]}
+    model = mymodels.classifier((32, 32, 3), 3, **network)
+    myweights.save(model, tmp_path/'b', kind='classifier', network=network, shape=[32, 32, 3],
+                   classes=toys.CLASSES)
+    assert export.main([str(tmp_path/'b'), '--format', 'keras']) == 0
+    assert (tmp_path/'b.keras').is_file()
+
+
+def fails(capsys, *words):
+    capsys.readouterr()
+    assert export.main([str(w) for w in words]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith('error: ') and err.count('\n') == 1, err
+    return err
+
+
+@pytest.mark.parametrize('format', ['keras', 'savedmodel'])
+def test_what_stands_there_is_replaced_only_when_asked(weights, tmp_path, capsys, format):
+    path = tmp_path/f'x{export.ENDINGS[format]}'
+    exported(weights, 'classifier', format, path)
+    assert '--overwrite' in fails(capsys, weights/'unet', '--format', format, '--output', path)
+    found = exported(weights, 'unet', format, path, '--overwrite')(pixels())
+    assert found.shape == (5, 16, 16, 1) and os.listdir(tmp_path) == [path.name]
+
+
+def test_a_folder_that_is_no_savedmodel_is_never_replaced(weights, tmp_path, capsys):
+    (tmp_path/'precious').mkdir()
+    (tmp_path/'precious'/'file').write_text('x')
+    assert 'something else' in fails(capsys, weights/'classifier', '--format', 'savedmodel', '--output',
+                                     tmp_path/'precious', '--overwrite')
+    assert (tmp_path/'precious'/'file').read_text() == 'x'
+
+
+@pytest.mark.parametrize('format', ['keras', 'savedmodel'])
+def test_a_file_that_answers_otherwise_is_an_error_and_is_removed(weights, tmp_path, capsys, monkeypatch,
+                                                                  format):
+    read = export.READ[format]
+    monkeypatch.setitem(export.READ, format, lambda path: lambda x: read(path)(x) + 0.01)
+    path = tmp_path/f'x{export.ENDINGS[format]}'
+    assert 'otherwise' in fails(capsys, weights/'classifier', '--format', format, '--output', path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_format_that_cannot_hold_the_network_says_so_in_one_line(weights, tmp_path, capsys):
+    err = fails(capsys, weights/'attention', '--format', 'tflite', '--output', tmp_path/'x.tflite')
+    assert 'attention' in err and 'savedmodel' in err and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize('words, named', [
+    (['{w}/nothing', '--format', 'keras'], 'no weights'),
+    (['{w}/unet', '--format', 'keras', '--logits', '--output', '{t}/x.keras'], '--logits'),
+    (['{w}/unet', '--format', 'keras', '--output', '{t}/x.h5'], '.keras')])
+def test_mistakes_are_answered_in_one_line(weights, tmp_path, capsys, words, named):
+    assert named in fails(capsys, *(w.format(w=weights, t=tmp_path) for w in words))
+    assert os.listdir(tmp_path) == []
+
+
+def test_missing_packages_are_named_before_anything_is_loaded(weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
+    err = fails(capsys, weights/'classifier', '--format', 'onnx', '--output', tmp_path/'x.onnx')
+    assert 'pip install tf2onnx onnx onnxruntime' in err and os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason='tf2onnx, onnx and onnxruntime are optional and not all here')
+@pytest.mark.parametrize('kind', ['classifier', 'unet'])
+def test_onnx_answers_as_the_network(weights, tmp_path, kind):
+    found = exported(weights, kind, 'onnx', tmp_path/'x.onnx', *(['--logits'] if kind != 'unet' else []))
+    assert np.allclose(found(pixels()), myweights.load(weights/kind)[0](pixels()/255), rtol=1e-3, atol=1e-3)
