@@ -9,7 +9,8 @@ import threading
 
 import tensorflow as tf
 
-WAIT_SECONDS = 30   # for other workers, before saying so
+WAIT_SECONDS = 30    # for other workers, before saying so
+STALL_SECONDS = 60   # that a worker may keep silent (TensorFlow's own 10 end jobs on busy machines)
 
 
 def strategy_of(name):
@@ -46,6 +47,7 @@ def _workers(config):
                               {'file': sys.stderr, 'flush': True})
     waiting.daemon = True
     waiting.start()
+    _patient()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as e:
@@ -53,6 +55,14 @@ def _workers(config):
                         'each in a new process, and check their addresses') from e
     finally:
         waiting.cancel()
+
+
+def _patient():
+    """Lets workers stall; one whose process ends is missed at once. TensorFlow has no public name for it."""
+    from tensorflow.python.eager import context
+    here = context.context()
+    here.configure_coordination_service = functools.partial(
+        here.configure_coordination_service, heartbeat_timeout_in_ms=1000*STALL_SECONDS)
 
 
 def chief(strategy):

@@ -205,13 +205,18 @@ def test_a_worker_that_dies_ends_the_job_with_a_clear_line_and_the_job_resumes(v
     assert distance(tmp_path/'one', tmp_path/'two') < 1e-2   # 300 steps: rounding has had time to grow
 
 
+def configured(words):
+    """Two workers of phase 1 that TF_CONFIG alone brings together."""
+    cluster = {'worker': [f'localhost:{port}' for port in launch.free_ports(2)]}
+    configs = [json.dumps({'cluster': cluster, 'task': {'type': 'worker', 'index': i}}) for i in (0, 1)]
+    return [toys.spawn('train1', [*words, '--strategy', 'multiworker'], env={**os.environ, 'TF_CONFIG': c})
+            for c in configs]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('victim', (0, 1))
 def test_without_the_launcher_a_worker_says_itself_that_another_has_gone(victim, tmp_path):
-    cluster = {'worker': [f'localhost:{port}' for port in launch.free_ports(2)]}
-    words = argv('train1', tmp_path, 'two', '--epochs', '2000', '--strategy', 'multiworker')
-    workers = [toys.spawn('train1', words, env={**os.environ, 'TF_CONFIG': json.dumps(
-        {'cluster': cluster, 'task': {'type': 'worker', 'index': i}})}) for i in (0, 1)]
+    workers = configured(argv('train1', tmp_path, 'two', '--epochs', '2000'))
     wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), workers[0])
     workers[victim].kill()
     workers[victim].communicate()
@@ -219,6 +224,17 @@ def test_without_the_launcher_a_worker_says_itself_that_another_has_gone(victim,
     _, err = other.communicate(timeout=120)
     assert other.returncode == 2 and len(err.splitlines()) == 1
     assert err.startswith('error: lost another worker') and '--resume' in err
+
+
+@pytest.mark.slow
+def test_a_worker_that_stalls_for_a_while_is_waited_for(tmp_path):
+    workers = configured(argv('train1', tmp_path, 'two', '--epochs', '20'))
+    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), workers[0])
+    workers[1].send_signal(signal.SIGSTOP)
+    time.sleep(25)   # TensorFlow itself gives up after 10 to 20
+    workers[1].send_signal(signal.SIGCONT)
+    assert [w.communicate(timeout=300)[1] for w in workers] == ['', '']
+    assert [w.returncode for w in workers] == [0, 0]
 
 
 @pytest.mark.slow
