@@ -45,12 +45,12 @@ def start(args):
         gpu = bool(tf.config.list_physical_devices('GPU'))
         fast = has_bfloat16() and not gpu and not args.deterministic
         args.precision = 'bfloat16' if fast else 'float32'
-    keras.config.set_dtype_policy(('' if args.precision == 'float32' else 'mixed_') + args.precision)
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy_of(args.strategy)
     args.quiet |= not chief(strategy)
-    keras.utils.clear_session(free_memory=False)
+    keras.utils.clear_session(free_memory=False)   # first: it forgets the policy too
+    keras.config.set_dtype_policy(('' if args.precision == 'float32' else 'mixed_') + args.precision)
     keras.utils.set_random_seed(args.seed)   # initial weights; everything else random goes through a Key
     return strategy
 

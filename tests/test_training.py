@@ -314,7 +314,9 @@ def test_every_phase_trains_in_half_precision_with_masks_in_float32(script, prec
     result = toys.result(str(tmp_path/'out'))
     assert all(kind == 'float32' for kind, _, _ in result['arrays'].values())   # weights stay float32
     assert all(np.isfinite(v) for line in result['history'] for v in line.values())
-    assert mymodels.unet(SHAPE, 4)(photos()['x']).dtype == tf.float32
+    unet = mymodels.unet(SHAPE, 4)   # the policy is still that of the run
+    assert {layer.compute_dtype for layer in unet.layers if 'down' in layer.name} == {precision}
+    assert unet(photos()['x']).dtype == tf.float32
 
 
 # Numbers that go wrong
