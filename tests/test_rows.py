@@ -80,6 +80,15 @@ def test_a_torn_last_line_is_ignored_and_the_next_row_is_whole(path, cut):
     assert myrows.read(path) == [row(0), row(2), row(1)]
 
 
+def test_files_of_several_machines_one_after_the_other_are_a_file_of_all_their_rows(path, tmp_path):
+    whole = str(tmp_path/'c')
+    for name, seed in ('a', 0), ('a', 1), ('b', 1), ('b', 2):
+        myrows.append(str(tmp_path/name), row(seed))
+    (tmp_path/'c').write_text(''.join((tmp_path/name).read_text() for name in 'ab'))
+    assert myrows.read(whole) == [row(0), row(1), row(2)]
+    assert myrows.append(whole, row(3)) and len(myrows.read(whole)) == 4
+
+
 def test_a_torn_header_is_written_anew(path):
     myrows.append(path, row())
     for size in (0, 3, len(','.join(myrows.ACCURACY))):
