@@ -89,13 +89,21 @@ def mask_source(args, data, unet):
     return lambda x: binarize(unet(x))
 
 
-def with_masks(images, mask):
-    """The images with their masks beside them, (n, h, w, 1) uint8, where both fit in memory."""
+LAST = {}   # the masks made last, by name: the rows of a table share them
+
+
+def with_masks(images, mask, name=None):
+    """The images with their masks beside them, (n, h, w, 1) uint8, where both fit in memory.
+
+    name: of what the masks depend on, so that they need not be made again; None: make them.
+    """
     if mask is None or isinstance(images.x, list):
         return images
-    make = tf.function(lambda x: tf.cast(tf.round(mask(to_float(x))*255), tf.uint8), reduce_retracing=True)
-    masks = tf.concat([make(b['x']) for b in in_order(images)], 0)
-    return dataclasses.replace(images, m=masks.numpy())
+    if name is None or name not in LAST:
+        make = tf.function(lambda x: tf.round(255*mask(to_float(x))), reduce_retracing=True)
+        LAST.clear()
+        LAST[name] = np.concatenate([make(b['x']).numpy().astype(np.uint8) for b in in_order(images)])
+    return dataclasses.replace(images, m=LAST[name])
 
 
 # Backgrounds
@@ -254,7 +262,9 @@ def run(args):
         model, about_f = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
         unet = myweights.load(args.unet, 'unet', data.shape)[0] if 'unet' in parents else None
         mask = mask_source(args, data, unet)
-        data = data._replace(train=with_masks(data.train, mask))
+        name = about.get('unet', {}).get('sha256'), *(getattr(args, k) for k in (
+            'unet', 'dataset', 'data_dir', 'size', 'limit', 'skip_damaged', 'binarize', 'area', 'precision'))
+        data = data._replace(train=with_masks(data.train, mask, name))
         optimizer = mytrain.adam(args, model.trainable_variables)
         state = {'model': model.variables, 'optimizer': optimizer.variables}
         extra = {}
