@@ -89,9 +89,9 @@ def _backbone(shape, name, weights):
         raise UserError(f'{name} does not take images of shape {shape} ({brief(e)}); '
                         'use another --size') from e
     except Exception as e:   # Keras wraps whatever the download raised in a plain Exception
-        raise UserError(f'cannot download the ImageNet weights of {name} ({brief(e)}); '
-                        'give a file with --backbone-weights FILE, or train from scratch with '
-                        '--backbone-weights none') from e
+        raise UserError(f'cannot download the ImageNet weights of {name} ({brief(e, 200)}); download that '
+                        'file on another machine and give it with --backbone-weights FILE, or train from '
+                        'scratch with --backbone-weights none') from e
     if weights not in (None, 'none', 'imagenet'):
         from myweights import read_arrays   # late: myweights builds networks
         read_arrays(net, weights)

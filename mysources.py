@@ -61,7 +61,8 @@ def place(name, data_dir=None):
 
 def _missing(name, what, folder):
     return UserError(f'{name} has no public download: put {what} under {folder} (--data-dir or TFDS_DATA_DIR '
-                     'sets the folder above it)')
+                     'sets the folder above it), or train/<class>/* and test/<class>/* and use '
+                     f'folder:{folder}')
 
 
 def synthdigits(split, size, data_dir):

@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageFile
 
+import mydatasets
 import myfolder
 from mycommon import UserError
+from mydatagen import in_order
 from myfolder import check, crops, read_all, read_image, read_mask, scan, user_error
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -525,6 +527,114 @@ def test_other_formats_are_not_opened_whatever_their_ending(tmp_path):
         (tmp_path/'x.png').write_bytes(data.getvalue())
         with pytest.raises(UserError, match='not an image'):
             read_image(tmp_path/'x.png', 8)
+
+
+def test_what_is_known_of_damage_holds_no_pixels(photos):
+    """100,000 damaged files must not keep 100,000 images."""
+    cut(photos/'train'/'cat'/'0.png')
+    found = myfolder._look(photos/'train'/'cat'/'0.png', True)
+    assert isinstance(found, UserError) and found.__traceback__ is None and found.__cause__ is None
+
+
+# more photographs than fit into memory
+
+@pytest.fixture
+def forgetful():
+    """Nothing looked at or decoded before counts."""
+    for cache in mydatasets._checked, mydatasets._pixels:
+        cache.cache_clear()
+
+
+def pixels_of(images):
+    return np.concatenate([b['x'] for b in in_order(images, 3)])
+
+
+def test_photographs_that_do_not_fit_are_streamed_and_are_the_same_pixels(photos, forgetful, monkeypatch):
+    whole = mydatasets.load(f'folder:{photos}', size=16)
+    monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 14*16*16*3 - 1)   # one byte less than all splits take
+    streamed = mydatasets.load(f'folder:{photos}', size=16)
+    pairs = [(whole.train, streamed.train), (whole.validation, streamed.validation)]
+    pairs += [(whole.tests[k].images(), streamed.tests[k].images()) for k in whole.tests]
+    for a, b in pairs:
+        assert isinstance(b.x, list) and b.shape == (16, 16, 3)
+        assert np.array_equal(a.x, pixels_of(b)) and np.array_equal(a.y, b.y)
+    assert np.array_equal(*(np.concatenate([b['x'] for b in d.tests['test-field'].batches()])
+                            for d in (whole, streamed)))
+
+
+def test_a_large_test_is_streamed_even_where_training_images_would_fit(photos, forgetful, monkeypatch):
+    monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 6*16*16*3)   # the training images alone
+    data = mydatasets.load(f'folder:{photos}', size=16)
+    assert isinstance(data.tests['test-field'].images().x, list)
+
+
+def test_masks_of_streamed_photographs_are_held_or_left_out_with_a_word(photos, forgetful, monkeypatch,
+                                                                        capsys):
+    for name in 'cat', 'dog':
+        for i in range(3):
+            save(photos/'masks'/'train'/name/f'{i}.png', Image.new('L', (40, 40), 255))
+    monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 1)
+    data = mydatasets.load(f'folder:{photos}', size=16)
+    assert data.masks and data.train.m.shape[1:] == (16, 16, 1) and len(data.train.m) == len(data.train)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(mydatasets, 'MASK_BYTES', 6*16*16 - 1)
+    data = mydatasets.load(f'folder:{photos}', size=16)
+    assert not data.masks and data.train.m is None and '6 masks of train' in capsys.readouterr().err
+
+
+def test_of_too_many_backgrounds_some_from_all_over_are_used(photos, forgetful, monkeypatch, capsys):
+    for i in range(2, 10):
+        save(photos/'backgrounds'/f'{i}.jpg', noise(90 + i))
+    monkeypatch.setattr(mydatasets, 'BACKGROUND_BYTES', 4*32*32*3)
+    data = mydatasets.load(f'folder:{photos}', size=16)
+    assert data.backgrounds.shape == (4, 32, 32, 3) and '4 of the 10' in capsys.readouterr().err
+
+
+def test_test_images_come_in_smaller_batches_where_they_are_large(monkeypatch):
+    test = mydatasets.load('toy').tests['original']
+    monkeypatch.setattr(mydatasets, 'BATCH_BYTES', 10*4*16*16)
+    assert [len(b['y']) for b in test.batches(512)][:2] == [10, 10]
+
+
+@pytest.mark.slow
+def test_training_from_links_keeps_within_4_gb():
+    words = ['benchmarks/streaming.py', '--images', '10000', '--files', '100', '--steps', '2']
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-2].replace(',', '')) < 4000
+
+
+# every kind of file in one data set, and every kind of mistake in one report
+
+def test_a_data_set_of_every_kind_of_file_loads_in_one_shape(tmp_path, forgetful):
+    kinds = [('a.jpg', 'RGB'), ('b.JPEG', 'L'), ('c.PNG', 'RGBA'), ('d.webp', 'RGB'), ('e.gif', 'P'),
+             ('f.TIF', 'RGB'), ('g.bmp', 'RGB'), ('h.png', '1'), ('i.png', 'LA'), ('j.jpg', 'CMYK')]
+    for split in 'train', 'test':
+        for i, (name, mode) in enumerate(kinds):
+            seed = i + 100*(split == 'test')
+            for c in 'cat', 'dog':
+                save(tmp_path/split/c/name, converted(noise(seed + 50*(c == 'cat'), 30 + i, 60 - 2*i), mode))
+    data = mydatasets.load(f'folder:{tmp_path}', size=24)
+    assert data.shape == (24, 24, 3) and len(data.train) + len(data.validation) == 20
+    assert data.train.x.dtype == np.uint8 and data.train.x.std((1, 2, 3)).min() > 5
+    assert pixels_of(data.tests['test'].images()).shape == (20, 24, 24, 3)
+
+
+def test_one_report_of_a_broken_folder_names_every_problem_by_its_path(photos):
+    broken = break_all(photos)
+    source, copy = photos/'train'/'cat'/'1.png', photos/'test-studio'/'cat'/'copy.png'
+    copy.write_bytes(source.read_bytes())
+    save(photos/'masks'/'test-studio'/'cat'/'copy.png', Image.new('L', (40, 40)))
+    save(photos/'test-field'/'bird'/'a.png', noise(70))
+    (photos/'train'/'cow').mkdir()
+    save(photos/'train'/'lost.png', noise(72))
+    lines = report(photos)
+    assert f'{len(broken)} damaged files, 2 errors' in lines[0]
+    assert all(mend in lines[0] for mend in ('mend the class folders', '--skip-damaged'))
+    for path in (*broken, copy, photos/'test-field'/'bird', photos/'train'/'cow', photos/'train'/'lost.png'):
+        line_of(lines, path)
+    kinds = [line.split(':')[0].strip() for line in lines[1:]]
+    assert kinds == sorted(kinds, key=['damaged', 'error', 'warning'].index)
 
 
 # the hand signs

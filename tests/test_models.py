@@ -26,7 +26,7 @@ def uniform(*shape, seed=0):
 
 # Networks
 
-@pytest.mark.parametrize('side, channels', [(16, 1), (32, 1), (32, 3), (64, 3)])
+@pytest.mark.parametrize('side, channels', [(16, 1), (32, 1), (32, 3), (64, 3), (128, 3), (224, 3)])
 def test_every_network_keeps_the_shapes_of_the_design(side, channels):
     shape, x = (side, side, channels), uniform(2, side, side, channels)
     assert mymodels.classifier(shape, 5, width=2, dense=4)(x).shape == (2, 5)
@@ -84,6 +84,58 @@ def test_a_backbone_takes_images_from_0_to_1_with_its_preprocessing_inside():
     white = layer(tf.ones((1, 2, 2, 3))).numpy()[0, 0, 0]
     assert np.allclose(white, 255 - np.array(mymodels.BGR_MEAN))
     assert model(uniform(1, 32, 32, 3)).shape == (1, 4)
+
+
+MODULES = {'VGG19': 'vgg19', 'ResNet50': 'resnet50', 'ResNet50V2': 'resnet_v2', 'DenseNet121': 'densenet',
+           'MobileNetV2': 'mobilenet_v2', 'MobileNetV3Small': 'mobilenet_v3', 'Xception': 'xception',
+           'InceptionResNetV2': 'inception_resnet_v2', 'NASNetMobile': 'nasnet', 'ConvNeXtTiny': 'convnext',
+           'EfficientNetB0': 'efficientnet', 'EfficientNetV2B0': 'efficientnet_v2'}
+
+
+@pytest.mark.parametrize('name', MODULES)
+def test_images_from_0_to_1_become_what_keras_prepares_for_the_backbone(name):
+    x = uniform(2, 8, 8, 3)
+    wanted = getattr(keras.applications, MODULES[name]).preprocess_input(255*x)
+    assert np.allclose(mymodels._preprocessing(name)[0](x), wanted, atol=1e-3)
+
+
+def test_the_papers_generator_draws_147_numbers_a_tile_at_224_and_48_at_64():
+    assert mymodels.generator((224, 224, 3), width=1).input_shape == (None, 4*147)
+    assert mymodels.generator((64, 64, 3), width=1).input_shape == (None, 4*48)
+
+
+def test_weights_of_a_backbone_come_from_a_file(tmp_path):
+    net = keras.applications.MobileNetV3Small(include_top=False, input_shape=(32, 32, 3), weights=None)
+    net.save_weights(tmp_path/'b.weights.h5')
+    model = mymodels.classifier((32, 32, 3), 4, 'MobileNetV3Small', str(tmp_path/'b.weights.h5'), dense=[4])
+    found = model.get_layer('MobileNetV3Small').layers[-1].get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(found, net.get_weights(), strict=True))
+
+
+def test_weights_that_cannot_be_downloaded_are_answered_with_what_to_do(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise Exception('URL fetch failure on https://somewhere/weights_no_top.h5: None -- no network')
+    monkeypatch.setattr('keras.src.utils.file_utils.get_file', unreachable)
+    with pytest.raises(UserError, match='weights_no_top.h5.*--backbone-weights FILE.*none') as e:
+        mymodels.classifier((32, 32, 3), 4, 'MobileNetV3Small', 'imagenet', dense=[4])
+    assert '\n' not in str(e.value)
+
+
+@pytest.mark.slow
+def test_a_backbone_trains_from_photographs_and_its_weights_predict(tmp_path, capsys):
+    import predict
+    import train1
+    for i in range(16):
+        path = tmp_path/'photos'/('test' if i < 4 else 'train')/f'class{i % 2}'/f'{i}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(path, uniform(32, 32, 3, seed=i))
+    name = str(tmp_path/'f')
+    assert train1.main([f'folder:{tmp_path/"photos"}', '--size', '32', '--backbone', 'MobileNetV3Small',
+                        '--backbone-weights', 'none', '--dense', '4', '--epochs', '1', '--steps-per-epoch',
+                        '2', '--batchsize', '4', '--output', name]) == 0
+    capsys.readouterr()
+    assert predict.main([name, str(tmp_path/'photos'/'test')]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_an_unknown_backbone_is_refused():
