@@ -106,9 +106,8 @@ def batches(paths, read, batchsize, skip_damaged=False):
 
 
 def looks_inverted(x):
-    """Which monochrome images (n, h, w, 1) have a bright border: dark on bright, as on paper."""
-    border = np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], 1)[..., 0]
-    return np.median(border, 1) > BRIGHT
+    """Has a monochrome image (h, w, 1) a bright border? Then it is dark on bright, as on paper."""
+    return np.median(np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]])) > BRIGHT
 
 
 # Explanation
@@ -169,6 +168,27 @@ def write_csv(path, rows, explained):
         table.writerows(rows)
 
 
+def predictions(args, model, about, mask, paths):
+    """(row, image and pictures of the explanation as uint8) of every sound photograph, in order."""
+    shape, classes = tuple(about['shape']), about['classes']
+    shares = tf.function(lambda x: tf.nn.softmax(tf.cast(model(x, training=False), tf.float32)),
+                         input_signature=[tf.TensorSpec((None, *shape))])
+    for names, pixels in batches(paths, reader(shape, args.invert), args.batchsize, args.skip_damaged):
+        x = to_float(pixels)
+        notes, pictures = explain(model, mask, x.numpy()) if args.explain else ([{}]*len(x), [[]]*len(x))
+        for name, image, p, note, shown in zip(names, pixels, shares(x).numpy(), notes, pictures):
+            best = int(p.argmax())
+            row = {'image': name, 'class': classes[best], 'confidence': round(float(p[best]), 6), **note}
+            yield row, [image, *shown]
+
+
+def title(args, n, mask):
+    """Of the sheet."""
+    more = f', the first {mysheets.MOST} of them' if n > mysheets.MOST else ''
+    legend = f' (image, {"mask, " if mask else ""}look)' if args.explain else ''
+    return f'{n:,} images by {os.path.basename(myweights.stem(args.weights))}{more}{legend}'
+
+
 def run(args):
     paths = files_of(args.images)
     for written in filter(None, (args.csv, args.sheet)):
@@ -177,37 +197,25 @@ def run(args):
     with precision(args.precision):
         model, about = myweights.load(args.weights, KINDS)
         mask = mask_network(args, about) if args.explain else None
-    shape, classes = tuple(about['shape']), about['classes']
-    predict = tf.function(lambda x: tf.nn.softmax(tf.cast(model(x, training=False), tf.float32)),
-                          input_signature=[tf.TensorSpec((None, *shape))])
     rows, cells, bright = [], [], 0
-    for names, pixels in batches(paths, reader(shape, args.invert), args.batchsize, args.skip_damaged):
-        x = to_float(pixels)
-        p = predict(x).numpy()
-        bright += looks_inverted(pixels).sum() if shape[-1] == 1 else 0
-        notes, shown = explain(model, mask, x.numpy()) if args.explain else ([{}]*len(p), [[]]*len(p))
-        for name, image, share, note, more in zip(names, pixels, p, notes, shown):
-            best = int(share.argmax())
-            row = {'image': name, 'class': classes[best], 'confidence': round(float(share[best]), 6), **note}
-            rows.append(row)
-            if len(cells) < mysheets.MOST:
-                cells.append(([image, *more], [os.path.basename(name),
-                                               f'{row["class"]}  {100*row["confidence"]:.1f} %']))
-            if not args.quiet:
-                print(line_of(row), flush=True)
+    for row, pictures in predictions(args, model, about, mask, paths):
+        rows.append(row)
+        if len(cells) < mysheets.MOST:
+            caption = f'{row["class"]}  {100*row["confidence"]:.1f} %'
+            cells.append((pictures, [os.path.basename(row['image']), caption]))
+        bright += pictures[0].shape[-1] == 1 and looks_inverted(pictures[0])
+        if not args.quiet:
+            print(line_of(row), flush=True)
     if not rows:
         raise UserError('all images are damaged; give others')
     if bright > len(rows)/2:
+        mend = 'leave out --invert' if args.invert else 'if these are dark on bright, add --invert'
         print(f'note: {bright} of {len(rows)} images have a bright border, but these weights learnt bright '
-              f'objects on dark ground; ' + ('leave out --invert' if args.invert else
-              'if these are dark on bright, add --invert'), file=sys.stderr)
+              f'objects on dark ground; {mend}', file=sys.stderr)
     if args.csv:
         write_csv(args.csv, rows, mask is not None)
     if args.sheet:
-        title = f'{len(rows):,} images by {os.path.basename(myweights.stem(args.weights))}'
-        title += f', the first {mysheets.MOST} of them' if len(rows) > mysheets.MOST else ''
-        legend = ['image', *(['mask'] if mask is not None else []), 'look'] if args.explain else []
-        mysheets.save_sheet(args.sheet, [(title + (f' ({", ".join(legend)})' if legend else ''), cells)])
+        mysheets.save_sheet(args.sheet, [(title(args, len(rows), mask), cells)])
 
 
 def main(argv=None):

@@ -390,3 +390,11 @@ def test_the_real_sets_are_whole_padded_and_balanced_under_a_limit(name, fresh):
     assert data.flip == (name == 'fashionmnist') and np.bincount(test.y).min() > 800
     small = load(name, TFDS, limit=200)
     assert len(small.train) == 180 and (np.bincount(small.validation.y) == 2).all()
+
+
+@pytest.mark.slow
+def test_the_module_looks_at_a_data_set_when_run(tmp_path):
+    import toys
+    process = toys.spawn('mydatasets', ['toy', '--sheet', tmp_path/'s.png'])
+    out, err = process.communicate()
+    assert process.returncode == 0 and not err and 'square' in out and (tmp_path/'s.png').is_file()
