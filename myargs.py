@@ -10,7 +10,7 @@ import sys
 import mydatasets
 from mymodels import MAX_DENSE, MAX_SIDE, MAX_WIDTH
 
-METHOD_VERSION = 1   # raised by hand when settings change their meaning: old rows no longer count as done
+METHOD_VERSION = 2   # raised by hand when settings change their meaning: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
 NOT_SETTINGS = ['output', 'data_dir', 'resume', 'overwrite', 'strategy', 'precision', 'deterministic',
                 'paper', 'quiet', 'minutes', 'debug', 'imsave', 'changed', 'seed', 'dataset', 'classifier',
@@ -38,6 +38,8 @@ def parser(description, example, **defaults):
     g.add_argument('--flip', choices=('auto', 'yes', 'no'), default='auto',
                    help='mirror half of the images; auto: not where a mirrored object is another one '
                    '(digits, signs)')
+    g.add_argument('--settle', type=share, default=0.3, metavar='SHARE',
+                   help='of the training, at its end, on images as they are, at most mirrored')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
     g = p.add_argument_group('data')
     g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
@@ -98,8 +100,8 @@ positive = number(0, 1e6, above=True)
 share = number(0, 1)
 part = number(0, 1, above=True, below=True)   # of an area: neither nothing nor everything
 
-PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'flip': 'yes',
-         'fill_outside': 'nearest', 'precision': 'float32'}
+PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'settle': 0.,
+         'flip': 'yes', 'fill_outside': 'nearest', 'precision': 'float32'}
 
 
 def _nearest(p, message):

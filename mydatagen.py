@@ -33,10 +33,11 @@ class Images:
         return replace(self, x=x, y=self.y[rows], m=None if self.m is None else self.m[rows])
 
 
-def augmenter(flip=False, fill='constant'):
+def augmenter(flip=False, fill='constant', until=math.inf):
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
-    fill: what comes in from outside, `constant` (0) or `nearest`. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
+    fill: what comes in from outside, `constant` (0) or `nearest`. until: from this step on images are only
+    mirrored, if that. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
     @tf.function(jit_compile=True, autograph=False)   # XLA makes one loop of it
     def move(x, m, maps, brightness):
@@ -45,7 +46,8 @@ def augmenter(flip=False, fill='constant'):
 
     def augment(x, m, key):
         n, (h, w) = tf.shape(x)[0], x.shape[1:3]
-        u = key.uniform(n, (5,), -1., 1.)
+        on = tf.cast(tf.cast(key.step, tf.float32) < until, tf.float32)
+        u = key.uniform(n, (5,), -1., 1.)*[on, on, on, on, 1.]
         angle, shear = 2*math.pi*MAX_ROTATION*u[:, 0], MAX_SHEAR*u[:, 1]
         side = tf.where(u[:, 4] < 0, -1., 1.) if flip else tf.ones_like(angle)
         # output pixel -> input pixel: mirror, then shear, then rotate about the centre, then shift
@@ -53,7 +55,8 @@ def augmenter(flip=False, fill='constant'):
         d, e = side*tf.sin(angle), tf.cos(angle + shear)
         cx, cy = (w - 1)/2, (h - 1)/2
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
-        return move(x, m, tf.stack([a, b, x0, d, e, y0], 1), key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS))
+        brightness = 1 + on*(key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS) - 1)
+        return move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness)
     return augment
 
 

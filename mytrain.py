@@ -14,7 +14,7 @@ import mydatasets
 import mymodels
 import myweights
 from mycheckpoints import checkpoints, folder_of, kept_precision, read_checkpoint, write_checkpoint
-from mydatagen import batches, in_order, to_float
+from mydatagen import augmenter, batches, in_order, to_float
 from mydevices import agreement, chief, meet, strategy_of
 from myprogress import Progress
 
@@ -47,6 +47,8 @@ def start(args):
         args.precision = 'bfloat16' if fast else 'float32'
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
+    if args.strategy == 'multiworker' and not args.quiet:
+        print('waiting for the other workers of TF_CONFIG', flush=True)
     strategy = strategy_of(args.strategy)
     args.quiet |= not chief(strategy)
     keras.utils.clear_session(free_memory=False)   # first: it forgets the policy too
@@ -127,6 +129,12 @@ def descend(tape, losses, *players):
     return gradients
 
 
+def augmentation(args):
+    """The `augmenter` of the arguments: the end of training shows the images as they are."""
+    until = round((1 - args.settle)*args.epochs*args.steps_per_epoch)
+    return augmenter(args.flip == 'yes', args.fill_outside, until)
+
+
 def augmented(augment):
     """prepare(batch, key) of the phases that need the augmented image alone."""
     def prepare(batch, key):
@@ -135,14 +143,14 @@ def augmented(augment):
 
 
 def gradient_norm(gradients, optimizer):
-    """Their norm over all replicas, without the loss scale; 0 of a float16 step that overflowed."""
+    """Their norm over all replicas, without the loss scale; 1 where float16 overflowed (surely not 0)."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     norm = tf.linalg.global_norm(gradients)
     if not hasattr(optimizer, 'dynamic_scale'):
         return norm
-    return tf.where(tf.math.is_finite(norm), norm/optimizer.dynamic_scale, 0.)
+    return tf.where(tf.math.is_finite(norm), norm/optimizer.dynamic_scale, 1.)
 
 
 def supervised_step(model, optimizer):

@@ -8,7 +8,6 @@ import myargs
 import mycheckpoints
 import mymodels
 import mytrain
-from mydatagen import augmenter
 
 
 def arguments():
@@ -38,7 +37,7 @@ def run(args):
         model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
                                     **options)
         optimizer = mytrain.adam(args, model.trainable_variables)
-        prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
+        prepare = mytrain.augmented(mytrain.augmentation(args))
         step = mytrain.supervised_step(model, optimizer)
         history = mytrain.fit(prepare, step, data, args,
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,

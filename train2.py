@@ -19,7 +19,7 @@ import mybackgrounds
 import mymodels
 import mytrain
 import myweights
-from mydatagen import augmenter, in_order, to_float
+from mydatagen import in_order, to_float
 
 COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything
 DEAD = 1e-3, 1 - 1e-3      # a mean of the unbinarised masks outside: no gradient leads back
@@ -156,7 +156,7 @@ def train(args, data, classifier, fingerprint, attempt, began):
                 print(f'area: {float(free.numpy()):.3f}, found from the data')
         if args.debug:
             picture(f'{args.output}.masks/epoch-{epoch:03d}.png', data, unet, args, fill)
-    prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
+    prepare = mytrain.augmented(mytrain.augmentation(args))
     step = make_step(unet, classifier, optimizer, fill, args, free)
     state = {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]}
     history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,

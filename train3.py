@@ -18,7 +18,7 @@ import mydatasets
 import mymodels
 import mytrain
 import myweights
-from mydatagen import augmenter, in_order, to_float
+from mydatagen import in_order, to_float
 
 BACKS = 'black', 'noise', 'adv', 'real', 'textures'
 PAPER = {'lr': None, 'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
@@ -279,7 +279,7 @@ def run(args):
                                             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
                 state['pool'] = [extra['pool']]
         back = sources(args, data)
-        prepare = make_prepare(augmenter(args.flip == 'yes', args.fill_outside), back, args)
+        prepare = make_prepare(mytrain.augmentation(args), back, args)
         step = make_step(model, optimizer, mask, back, args, **extra)
         each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
         validate = mytrain.validator(model, data, None if data.monochrome else mask)

@@ -15,7 +15,6 @@ import mycheckpoints
 import mymodels
 import mytrain
 import myweights
-from mydatagen import augmenter
 
 
 def arguments():
@@ -67,7 +66,7 @@ def run(args):
         return
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
-    prepare = mytrain.augmented(augmenter(args.flip == 'yes', args.fill_outside))
+    prepare = mytrain.augmented(mytrain.augmentation(args))
     with strategy.scope():
         base, about = global_branch(args, data, prepare)
         keras.utils.set_random_seed(args.seed)   # the same start if the global branch was trained just now
