@@ -4,12 +4,9 @@ from mycommon import UserError, brief  # first: it quietens TensorFlow
 import functools
 import json
 import os
-import sys
-import threading
 
 import tensorflow as tf
 
-WAIT_SECONDS = 30    # for other workers, before saying so
 STALL_SECONDS = 60   # that a worker may keep silent (TensorFlow's own 10 end jobs on busy machines)
 
 
@@ -42,19 +39,12 @@ def _workers(config):
     except (ValueError, KeyError, TypeError, IndexError) as e:
         raise UserError('TF_CONFIG names no worker of a cluster; it must look like {"cluster": {"worker": '
                         '["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}') from e
-    others = [a for a in said['cluster'][kind] if a != address]
-    waiting = threading.Timer(WAIT_SECONDS, print, [f'still waiting for {", ".join(others)} of TF_CONFIG'],
-                              {'file': sys.stderr, 'flush': True})
-    waiting.daemon = True
-    waiting.start()
     _patient()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as e:
         raise UserError(f'the workers of TF_CONFIG do not come together ({brief(e)}); start all of them, '
                         'each in a new process, and check their addresses') from e
-    finally:
-        waiting.cancel()
 
 
 def _patient():

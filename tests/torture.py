@@ -51,7 +51,7 @@ RUNS = {   # {classifier}, {unet}: weights that toys.parents made
                    'textures', '--pool', '0', *OFTEN],
     'train_att': ['train_att', 'toy', '--global-classifier', '{classifier}'],
     'train_att alone': ['train_att', 'toy', *WIDTH, '--dense', '8', *OFTEN],
-    'reproduce': ['reproduce', 'toy', '--methods', 'baseline', 'attention', 'proposal', 'real', '--quick'],
+    'reproduce': ['reproduce', 'toy', '--methods', 'baseline', 'attention', 'proposal', 'real'],
 }
 
 
