@@ -70,7 +70,7 @@ def draw(path, plan, rows):
     found = mytables.select(rows, name)[0]
     if plan.monochrome and 'original' in found.get('baseline', {}):
         with_patterns = mydatasets.load(plan.dataset + '_backgrounds', plan.args.data_dir)
-        accuracies = {mytables.name_of(m): {t: np.mean(list(s.values())) for t, s in tests.items()}
+        accuracies = {m: {t: np.mean(list(s.values())) for t, s in tests.items()}
                       for m, tests in found.items() if m in ('baseline', 'proposal', 'best')}
         myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
     if any(t.startswith('noise-') for tests in found.values() for t in tests):

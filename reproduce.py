@@ -37,28 +37,37 @@ class Phase(NamedTuple):
 
 
 BASE, UNET = '{baseline}', '{unet}'
-CLEAN = '--clean', '0.2'
+LONG = '--epochs', '120'   # Best, its ablation, and the bound that it is held against train three times as long
+
+
+def phase3(*back, mask=UNET, binarize='otsu'):
+    return Phase('train3', (BASE, mask, binarize, *back))
+
+
 PHASES = {
     'baseline': Phase('train1', ()),
     'unet': Phase('train2', (BASE,)),
     'attention': Phase('train_att', ('--global-classifier', BASE)),
     # the paper's own method: adversarial backgrounds alone, masks without annotation
-    'proposal': Phase('train3', (BASE, UNET, 'otsu', 'adv', *CLEAN)),
-    'textures': Phase('train3', (BASE, UNET, 'otsu', 'textures', *CLEAN)),
-    'best': Phase('train3', (BASE, UNET, 'otsu', 'adv', 'textures', *CLEAN)),
+    'proposal': phase3('adv'),
+    'textures': phase3('textures'),
+    'best': phase3('adv', 'textures', *LONG),
     # the paper's ablation of the source of backgrounds
-    'black': Phase('train3', (BASE, UNET, 'otsu', 'black', *CLEAN)),
-    'noise': Phase('train3', (BASE, UNET, 'otsu', 'noise', *CLEAN)),
-    'real': Phase('train3', (BASE, UNET, 'otsu', 'real', *CLEAN)),
+    'black': phase3('black'),
+    'noise': phase3('noise'),
+    'real': phase3('real', *LONG),
     # what of Best matters
-    'best-adversary': Phase('train3', (BASE, UNET, 'otsu', 'textures', *CLEAN)),
-    'best-textures': Phase('train3', (BASE, UNET, 'otsu', 'adv', *CLEAN)),
-    'best-pool': Phase('train3', (BASE, UNET, 'otsu', 'adv', 'textures', *CLEAN, '--pool', '0')),
-    'best-clean': Phase('train3', (BASE, UNET, 'otsu', 'adv', 'textures', '--clean', '0')),
-    'best-unet': Phase('train3', (BASE, 'truth', 'otsu', 'adv', 'textures', *CLEAN)),
+    'best-adversary': phase3('textures', *LONG),
+    'best-textures': phase3('adv', *LONG),
+    'best-pool': phase3('adv', 'textures', *LONG, '--pool', '0'),
+    'best-clean': phase3('adv', 'textures', *LONG, '--clean', '0'),
+    'best-unet': phase3('adv', 'textures', *LONG, mask='truth'),
+    'best-rate': phase3('adv', 'textures', *LONG, '--lr-back', '1e-4'),
+    'best-settle': phase3('adv', 'textures', *LONG, '--settle', '0'),
+    'best-length': phase3('adv', 'textures'),
 }
 # monochrome sets have no photographs: `real` is the upper bound, the test patterns behind the true masks
-MONOCHROME = {'real': Phase('train3', (BASE, 'truth', 'none', 'real', *CLEAN, '--halo', '0'))}
+MONOCHROME = {'real': phase3('real', *LONG, '--halo', '0', mask='truth', binarize='none')}
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
     'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '5'), 'unet': ('--epochs', '8'),
@@ -66,6 +75,10 @@ RECIPES = {
     'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
             'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
             'train3': ('--epochs', '2', '--steps-per-epoch', '10')},
+    # photographs are few, and four times the pixels
+    'folder': {'train1': ('--batchsize', '64', '--epochs', '15'), 'train2': ('--batchsize', '64'),
+               'train_att': ('--batchsize', '64'), 'train3': ('--batchsize', '64', '--epochs', '30')}
+    | dict.fromkeys(['best', 'real'], ('--batchsize', '64', '--epochs', '60')),
 }
 
 
@@ -127,7 +140,7 @@ class Plan(NamedTuple):
     def argv(self, name):
         """The command line of a phase."""
         script, words = phase(name, self.monochrome)
-        recipe = RECIPES.get(self.dataset, {})
+        recipe = RECIPES.get(self.dataset.partition(':')[0], {})
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name)]
