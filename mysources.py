@@ -60,7 +60,7 @@ def place(name, data_dir=None):
 
 
 def _missing(name, what, folder):
-    return UserError(f'{name} has no public download: put {what} under {folder} (--data-dir or TFDS_DATA_DIR '
+    return UserError(f'{name} has no public download; put {what} under {folder} (--data-dir or TFDS_DATA_DIR '
                      'sets the folder above it), or train/<class>/* and test/<class>/* and use '
                      f'folder:{folder}')
 

@@ -81,7 +81,7 @@ def fails(capsys, *words):
     capsys.readouterr()
     assert export.main([str(w) for w in words]) == 2
     err = capsys.readouterr().err
-    assert err.startswith('error: ') and err.count('\n') == 1, err
+    assert err.startswith('error: ') and err.count('\n') == 1 and ';' in err, err
     return err
 
 

@@ -55,7 +55,7 @@ def one_line(capsys, *words):
     capsys.readouterr()
     assert predict.main([str(w) for w in words]) == 2
     err = capsys.readouterr().err
-    assert err.startswith('error: ') and err.count('\n') == 1, err
+    assert err.startswith('error: ') and err.count('\n') == 1 and ';' in err, err
     return err
 
 
