@@ -37,7 +37,7 @@ class Phase(NamedTuple):
 
 
 BASE, UNET = '{baseline}', '{unet}'
-LONG = '--epochs', '120'   # Best, its ablation, and the bound that it is held against train three times as long
+LONG = '--epochs', '120'   # Best, its ablation, and the bound beside it train three times as long
 
 
 def phase3(*back, mask=UNET, binarize='otsu'):
