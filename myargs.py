@@ -38,7 +38,7 @@ def parser(description, example, **defaults):
     g.add_argument('--flip', choices=('auto', 'yes', 'no'), default='auto',
                    help='mirror half of the images; auto: not where a mirrored object is another one '
                    '(digits, signs)')
-    g.add_argument('--settle', type=share, default=0.3, metavar='SHARE',
+    g.add_argument('--settle', type=share, default=0.6, metavar='SHARE',
                    help='of the training, at its end, on images as they are, at most mirrored')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
     g = p.add_argument_group('data')

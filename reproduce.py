@@ -6,6 +6,7 @@ import argparse
 import datetime
 import json
 import os
+import resource
 import sys
 import time
 from typing import NamedTuple
@@ -187,9 +188,10 @@ class Stopped(Exception):
 
 
 def log(args, entry):
-    """One line about what was run, with what, when: OUT/runs.jsonl."""
+    """One line about what was run, with what, when, and the memory until then: OUT/runs.jsonl."""
     os.makedirs(args.out, exist_ok=True)
-    entry |= {'versions': myweights.versions(),
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss   # KiB
+    entry |= {'peak_gib': round(peak/2**20, 2), 'versions': myweights.versions(),
               'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
     with open(os.path.join(args.out, 'runs.jsonl'), 'a') as f:
         f.write(json.dumps(entry) + '\n')
