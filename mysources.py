@@ -35,7 +35,7 @@ def digits(split, size, data_dir):
     x, y = _digits()
     cut = round(0.8*len(x))
     part = slice(cut) if split == 'train' else slice(cut, None)
-    return x[part], y[part], [str(i) for i in range(10)]
+    return _resized(x[part], size or 32), y[part], [str(i) for i in range(10)]
 
 
 def toy(split, size, data_dir):

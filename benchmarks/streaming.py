@@ -54,9 +54,10 @@ def make(root, files, images, side):
 
 
 def timed(name, work):
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     result = work()
-    print(f'{name}: {time.monotonic() - began:.1f} s, peak so far {peak():,} MB', flush=True)
+    print(f'{name}: {time.monotonic() - began:.1f} s, {time.process_time() - used:.1f} s of processor, '
+          f'peak so far {peak():,} MB', flush=True)
     return result
 
 

@@ -117,7 +117,8 @@ def test_test_sets_are_not_read_before_they_are_asked_for(fresh, monkeypatch):
 
 
 def test_size_is_the_side():
-    assert load('toy', size=24).shape == (24, 24, 1)
+    assert load('toy', size=24).shape == load('digits', size=24).shape == (24, 24, 1)
+    assert (load('digits', size=64).train.x == 0).mean() > 0.5   # the ground stays black
 
 
 # Names
