@@ -7,7 +7,7 @@ import os
 
 import tensorflow as tf
 
-STALL_SECONDS = 60   # that a worker may keep silent (TensorFlow's own 10 end jobs on busy machines)
+STALL_SECONDS = 300   # that a worker may keep silent (TensorFlow's own 10 end jobs on busy machines)
 
 
 def strategy_of(name):
