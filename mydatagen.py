@@ -13,6 +13,7 @@ MAX_ROTATION = 15/360      # turns
 MAX_SHIFT = 0.15           # of the side
 MAX_SHEAR = math.radians(0.3)   # the published code's shear_range=0.3 meant degrees
 BRIGHTNESS = 0.8, 1.2      # factor; results are clipped at 1
+MOST_PIXELS = 2**23        # of a batch without gradients (512 images of 64x64 in colour)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,9 @@ def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(
 
 
 def in_order(images, batchsize=512):
-    """tf.data over all images once: {'x', 'y'[, 'm'], 'i': row}."""
+    """tf.data over all images once: {'x', 'y'[, 'm'], 'i': row}; fewer a batch where they are large."""
+    pixels = math.prod(images.shape or images.x.shape[1:])
+    batchsize = max(1, min(batchsize, MOST_PIXELS//pixels))
     fetch = fetcher(images)
     rows = tf.data.Dataset.range(len(images)).batch(batchsize)
     return rows.map(lambda i: {**fetch(i), 'i': i}, tf.data.AUTOTUNE, deterministic=True).prefetch(2)

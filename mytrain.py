@@ -60,7 +60,7 @@ def start(args):
 def load_data(args):
     """The data set of the arguments; `auto` of flip and fill settled."""
     folder = {k: getattr(args, k) for k in ('skip_damaged', 'backgrounds') if getattr(args, k, None)} \
-        if args.dataset.startswith('folder:') else {}
+        if mydatasets.of_photographs(args.dataset) else {}
     data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, **folder)
     if getattr(args, 'backgrounds', None) and not folder:
         data = data._replace(backgrounds=mydatasets.photographs(args.backgrounds, data.shape))
