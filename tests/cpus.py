@@ -1,4 +1,4 @@
-"""Runs trainers in a process with several logical CPUs: python cpus.py N Adam train1 ... -- train2 ..."""
+"""Runs trainers in a process with several logical CPUs: python cpus.py N train1 ... -- train2 ..."""
 import itertools
 import os
 import sys
@@ -7,7 +7,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import mycommon  # noqa: E402, F401  (first: it quietens TensorFlow)
 
-import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import train1  # noqa: E402
 import train2  # noqa: E402
@@ -17,8 +16,7 @@ import train_att  # noqa: E402
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main}
 
 
-def main(n, optimizer, *words):
-    keras.optimizers.Adam = getattr(keras.optimizers, optimizer)
+def main(n, *words):
     cpu = tf.config.list_physical_devices('CPU')[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()]*int(n))
     runs = [list(run) for split, run in itertools.groupby(words, lambda w: w == '--') if not split]
