@@ -116,6 +116,7 @@ def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(
     order = order.flat_map(lambda p: one_pass(tf.cast(p, tf.int32))).skip(first_step % steps*local)
     fetch = fetcher(images)
 
+    @tf.autograph.experimental.do_not_convert   # nothing to convert, and it takes a while
     def make(index, rows):
         step, part = first_step + index//local, tf.gather(numbers, index % local)
         return {**prepare(fetch(rows), Key.of(seed, step, part, parts)), 'step': step, 'part': part}
@@ -128,5 +129,9 @@ def in_order(images, batchsize=512):
     pixels = math.prod(images.shape or images.x.shape[1:])
     batchsize = max(1, min(batchsize, MOST_PIXELS//pixels))
     fetch = fetcher(images)
+
+    @tf.autograph.experimental.do_not_convert
+    def make(rows):
+        return {**fetch(rows), 'i': rows}
     rows = tf.data.Dataset.range(len(images)).batch(batchsize)
-    return rows.map(lambda i: {**fetch(i), 'i': i}, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return rows.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(2)

@@ -31,6 +31,7 @@ class Test(NamedTuple):
 
     def batches(self, batchsize=512):
         """tf.data of {'x' float32 [0, 1], 'y', 'i'[, 'm']}, composed batch by batch."""
+        @tf.autograph.experimental.do_not_convert   # nothing to convert, and it takes a while
         def finish(batch):
             x = to_float(batch['x'])
             return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
