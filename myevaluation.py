@@ -14,7 +14,7 @@ import myargs
 import mydatasets
 import myrows
 
-BATCH = 512
+BATCH = 500   # divides the tests: every size is compiled
 
 
 # Arguments
