@@ -179,7 +179,7 @@ def grow(m, args, key):
     """Masks ready for the composition: binary again after the warp, dilated, all ones for clean images."""
     m = m if args.binarize == 'none' else tf.round(m)
     m = mybackgrounds.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(0))
-    return tf.where(key.fold(1).uniform(len(m), (1, 1, 1)) < args.clean, 1., m)
+    return tf.where(key.fold(1).uniform(tf.shape(m)[0], (1, 1, 1)) < args.clean, 1., m)
 
 
 def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back=None, pool=None):
