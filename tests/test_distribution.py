@@ -89,7 +89,7 @@ def test_phases_in_one_process_share_one_strategy(tmp_path):
     for n in (1, 2):
         on_cpus(n, *(['train_att', *words, '--output', str(tmp_path/str(n))] for _ in range(2)))
     agree(tmp_path/'1-global', tmp_path/'2-global')
-    # the local branches start from global ones apart by rounding, which Adam turns into whole steps: see STEPS
+    # the local branches start from global ones apart by rounding, which Adam makes whole steps: see STEPS
     assert curves(tmp_path/'1', tmp_path/'2') < 1e-3
 
 
