@@ -3,7 +3,9 @@
 Every row is recorded under the settings of its whole chain of phases; recorded rows are never computed again.
 """
 import argparse
+import contextlib
 import datetime
+import fcntl
 import json
 import os
 import resource
@@ -164,7 +166,25 @@ def ensure(plan, name):
     """Trains a phase and those before it unless their weights are there with the right settings."""
     for parent in plan.parents(name):
         ensure(plan, parent)
-    wanted = plan.settings(name)
+    with alone(plan.path(name)):
+        train(plan, name, plan.settings(name))
+
+
+@contextlib.contextmanager
+def alone(path):
+    """One process at a time: shards that share a folder would train the same parent twice."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        lock = open(path + '.lock', 'w')
+    except OSError as e:
+        raise UserError(f'cannot write {path}: {e.strerror}; choose another --out') from e
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def train(plan, name, wanted):
+    """One phase, unless its weights are there."""
     try:
         about = myweights.read_sidecar(plan.path(name))
     except UserError:
