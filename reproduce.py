@@ -175,7 +175,7 @@ def alone(path):
     """One process at a time: shards that share a folder would train the same parent twice."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        lock = open(path + '.lock', 'w')
+        lock = open(path + '.lock', 'w')   # noqa: SIM115 (closed below)
     except OSError as e:
         raise UserError(f'cannot write {path}: {e.strerror}; choose another --out') from e
     with lock:
