@@ -6,6 +6,7 @@ PATH/backgrounds/*. Only pixels are ever read from a file: nothing in it is exec
 from mycommon import UserError  # first: it quietens TensorFlow
 
 import contextlib
+import difflib
 import hashlib
 import os
 import re
@@ -311,7 +312,10 @@ def _class_problems(folder):
     for split, files in folder.splits.items():
         where = os.path.join(folder.root, split)
         unknown = {os.path.dirname(p): None for p, i in zip(files.paths, files.labels) if i < 0}
-        errors += [f'{printable(c)}: a class that train/ does not have' for c in unknown]
+        for c in unknown:
+            near = difflib.get_close_matches(os.path.basename(c), folder.classes, 1)
+            errors.append(f'{printable(c)}: a class that train/ does not have'
+                          + (f'; did you mean {printable(near[0])}?' if near else ''))
         counts = np.bincount(files.labels[files.labels >= 0], minlength=len(folder.classes))
         empty = [os.path.join(where, c) for c, n in zip(folder.classes, counts) if not n]
         bad = errors if split == 'train' or not files.paths else notes

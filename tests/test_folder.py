@@ -441,12 +441,14 @@ def test_a_sound_folder_passes_without_a_word(photos):
 def test_classes_that_do_not_match_are_errors_that_skipping_does_not_mend(photos, skip):
     save(photos/'test-field'/'bird'/'a.png', noise(70))
     save(photos/'test-field'/'bird'/'b.png', noise(71))
+    save(photos/'test-field'/'cats'/'a.png', noise(73))
     (photos/'train'/'cow').mkdir()
     (photos/'test-outside').mkdir()
     save(photos/'train'/'lost.png', noise(72))
     lines = report(photos, skip_damaged=skip)
     assert 'mend the class folders' in lines[0] and '--skip-damaged' not in lines[0]
     assert 'error: ' in line_of(lines, photos/'test-field'/'bird')
+    assert line_of(lines, photos/'test-field'/'cats').endswith('did you mean cat?')
     assert 'error' in line_of(lines, photos/'train'/'cow')
     assert 'error' in line_of(lines, photos/'test-outside')
     for split in 'test-field', 'test-studio':
