@@ -45,11 +45,6 @@ class Attacker(NamedTuple):
     restart: int
 
 
-def true_mask(x):
-    """What the tests leave untouched: x > 0 grown by the halo. (n, h, w, 1) in {0, 1}."""
-    return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), mydatasets.HALO)
-
-
 def new_generator(shape, key):
     """(network, draw): untrained, its weights a function of the key alone."""
     net = mymodels.generator(shape, tiles=2)
@@ -106,7 +101,7 @@ def train(model, images, fooled, rate, key, steps=STEPS, batchsize=BATCH):
         x, y = to_float(tf.gather(x_all, rows)), tf.gather(y_all, rows)
         with tf.GradientTape() as tape:
             b = draw(batchsize, key.fold(1))
-            logits = model(mybackgrounds.compose(x, true_mask(x), b), training=False)
+            logits = model(mybackgrounds.compose(x, mydatasets.true_mask(x), b), training=False)
             loss = WEIGHT*penalty(b) - tf.reduce_mean(fooled(logits, y))
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
 
@@ -125,7 +120,7 @@ def measure(model, images, draw, key, batchsize=500):
     def look(batch, number):
         x = to_float(batch['x'])
         b = draw(batchsize, key.fold(number))[:tf.shape(x)[0]]
-        logits = model(mybackgrounds.compose(x, true_mask(x), b), training=False)
+        logits = model(mybackgrounds.compose(x, mydatasets.true_mask(x), b), training=False)
         right = tf.argmax(logits, 1, output_type=tf.int32) == batch['y']
         return tf.math.count_nonzero(right), tf.reduce_sum(tf.reduce_mean(b, (1, 2, 3)))
     found = [look(b, tf.constant(i)) for i, b in enumerate(in_order(images, batchsize))]

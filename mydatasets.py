@@ -3,7 +3,6 @@ from mycommon import UserError  # first: it quietens TensorFlow
 
 import difflib
 import functools
-import math
 import sys
 from typing import NamedTuple
 
@@ -21,7 +20,6 @@ HALO = 2                   # pixels around the object that a test background lea
 FOLDER_SIDE = 64           # pixels, unless --size
 MEMORY_BYTES = 1_000_000_000   # decoded photographs of a folder that may stay in memory; more are streamed
 MASK_BYTES = BACKGROUND_BYTES = MEMORY_BYTES//4   # masks of one streamed split; photographs for `real`
-BATCH_BYTES = 2**25        # of float32 test images at a time: 55 of 224x224
 
 
 class Test(NamedTuple):
@@ -35,10 +33,7 @@ class Test(NamedTuple):
         def finish(batch):
             x = to_float(batch['x'])
             return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
-        images = self.images()
-        shape = images.shape or images.x.shape[1:]
-        batchsize = max(1, min(batchsize, BATCH_BYTES//(4*math.prod(shape))))
-        return in_order(images, batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
+        return in_order(self.images(), batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
 
 
 class Dataset(NamedTuple):
@@ -149,13 +144,17 @@ def limited(y, limit):
     return np.sort(np.lexsort((np.arange(len(y)), rank))[:limit])
 
 
+def true_mask(x, halo=HALO):
+    """The objects of monochrome images (n, h, w, 1), x > 0, grown by `halo` pixels: {0, 1}."""
+    return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), halo)
+
+
 def paste(pattern, halo=HALO):
     """A pattern (h, w) -> function that lays it behind x > 0 grown by `halo` pixels (monochrome images)."""
     b = tf.constant(pattern, tf.float32)[None, :, :, None]
 
     def onto(x, rows):
-        m = mybackgrounds.dilate(tf.cast(x > 0, tf.float32), halo)
-        return mybackgrounds.compose(x, m, b)
+        return mybackgrounds.compose(x, true_mask(x, halo), b)
     return onto
 
 

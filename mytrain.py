@@ -170,8 +170,7 @@ def validator(model, data, mask=None, seed=0):
     """() -> {'val_accuracy', 'val_shapes'}. mask: image -> object mask; without it x > 0 grown by the halo
     serves monochrome sets, and colour sets are judged on plain images alone."""
     if mask is None and data.monochrome:
-        def mask(x):
-            return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), mydatasets.HALO)
+        mask = mydatasets.true_mask
     images, kept = data.validation, not isinstance(data.validation.x, list)
     drawn = []   # batches before shapes, the same at every validation, as long as there is memory for them
 

@@ -193,7 +193,7 @@ def paste(family, images, halo):
     def onto(x, rows):
         with tf.init_scope():   # a tensor beside the graph of tf.data, not a constant of megabytes in it
             b = tf.constant(bank(family, x.shape[1], len(images())))
-        m = mybackgrounds.dilate(tf.cast(x > 0, tf.float32), halo)
+        m = mydatasets.true_mask(x, halo)
         return mybackgrounds.compose(x, m, tf.cast(tf.gather(b, rows), tf.float32)/255)
     return onto
 

@@ -84,7 +84,7 @@ def mask_source(args, data, unet):
         if not data.monochrome:
             raise UserError(f'{args.unet} masks are x > 0, which says nothing in colour photographs; give '
                             'the weights of phase 2, or masks in the folder')
-        return lambda x: tf.cast(x > 0, tf.float32)
+        return lambda x: mydatasets.true_mask(x, 0)
     binarize = mymodels.binarizer(args.binarize, args.area)
     return lambda x: binarize(unet(x))
 

@@ -6,6 +6,7 @@ products); the machine's rate is that of a float32 matrix product of side 2,048 
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -170,10 +171,11 @@ def measure(side, batch, precision, repeats, only=None):
 def start_up():
     """Seconds from the start of Python to the end of the first step of phase 1 on `toy`."""
     began = time.perf_counter()
-    command = [sys.executable, 'train1.py', 'toy', '--epochs', '1', '--steps-per-epoch', '1',
-               '--batchsize', '8', '--output', '/tmp/benchmark-start', '--overwrite', '--quiet']
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, 'train1.py', 'toy', '--epochs', '1', '--steps-per-epoch', '1',
+                   '--batchsize', '8', '--output', os.path.join(folder, 'start'), '--quiet']
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - began
 
 
 def main(argv=None):

@@ -72,6 +72,19 @@ def test_black_or_the_nearest_pixels_come_in_from_outside():
     assert (constant.min((1, 2, 3)) == 0).mean() > 0.9 and nearest.min() >= 0.5*BRIGHTNESS[0] - 1e-6
 
 
+def test_from_a_step_on_images_are_as_they_are_or_mirrored():
+    x = tf.constant(np.random.default_rng(0).random((20, 32, 32, 1), np.float32))
+    m = tf.round(x)
+    for step, same in ((6, 0), (7, 20)):
+        moved, mask = augmenter(until=7)(x, m, Key.of(0, step))
+        assert sum(np.allclose(a, b, atol=1e-5) for a, b in zip(moved, x)) == same
+        assert sum(np.allclose(a, b, atol=1e-4) for a, b in zip(mask, m)) == same
+    mirrored = augmenter(flip=True, until=0)(x, m, Key.of(0))[0]
+    straight = [np.allclose(a, b, atol=1e-5) for a, b in zip(mirrored, x)]
+    turned = [np.allclose(a, b[:, ::-1], atol=1e-5) for a, b in zip(mirrored, x)]
+    assert 0 < sum(straight) < 20 and sum(straight) + sum(turned) == 20
+
+
 def test_brightness_is_one_factor_an_image_and_never_leaves_the_range():
     x = tf.fill((200, SIDE, SIDE, 3), 0.5)
     factor = augmenter(fill='nearest')(x, None, Key.of(0))[0].numpy().reshape(200, -1)/0.5
@@ -93,20 +106,6 @@ def numbered(n=23, masks=False):
 
 def collect(count, *args, **kwargs):
     return list(batches(*args, **kwargs).take(count).as_numpy_iterator())
-
-
-def test_from_a_step_on_images_are_as_they_are_or_mirrored():
-    x = tf.constant(np.random.default_rng(0).random((20, 32, 32, 1), np.float32))
-    m = tf.round(x)
-    for step, same in ((6, 0), (7, 20)):
-        moved, mask = augmenter(until=7)(x, m, Key.of(0, step))
-        assert sum(np.allclose(a, b, atol=1e-5) for a, b in zip(moved, x)) == same
-        assert sum(np.allclose(a, b, atol=1e-4) for a, b in zip(mask, m)) == same
-    mirrored = augmenter(flip=True, until=0)(x, m, Key.of(0))[0]
-    straight = [np.allclose(a, b, atol=1e-5) for a, b in zip(mirrored, x)]
-    turned = [np.allclose(a, b[:, ::-1], atol=1e-5) for a, b in zip(mirrored, x)]
-    assert 0 < sum(straight) < 20 and sum(straight) + sum(turned) == 20
-
 
 
 def test_every_pass_shows_every_image_at_most_once_in_another_order():

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageFile
 
+import mydatagen
 import mydatasets
 import myfolder
 from mycommon import UserError
@@ -594,7 +595,7 @@ def test_of_too_many_backgrounds_some_from_all_over_are_used(photos, forgetful, 
 
 def test_test_images_come_in_smaller_batches_where_they_are_large(monkeypatch):
     test = mydatasets.load('toy').tests['original']
-    monkeypatch.setattr(mydatasets, 'BATCH_BYTES', 10*4*16*16)
+    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 10*16*16)
     assert [len(b['y']) for b in test.batches(512)][:2] == [10, 10]
 
 
