@@ -96,12 +96,20 @@ def test_unseen_table_marks_what_a_row_was_trained_on():
     assert mytables.unseen_table(rows, 'mnist', halo=False).rows == []
 
 
-def test_ablations_stand_in_a_table_of_their_own_against_best():
-    rows = rows_of('best', {0: .98, 1: .97, 2: .99}) + rows_of('best-pool', {0: .95, 1: .95, 2: .96})
+def test_ablations_stand_in_a_table_of_their_own_against_the_short_best():
+    rows = rows_of('best-pool', {0: .95, 1: .95, 2: .96}) + rows_of('best-short', {0: .98, 1: .97, 2: .99}) \
+        + rows_of('textures', {0: .97, 1: .97, 2: .97}) + rows_of('noise', {0: .5})
     table = mytables.ablation_table(rows, 'mnist')
-    assert [r[0] for r in table.rows] == ['Best', 'Best without pool']
-    assert line(table, 'Best without pool')['change'].startswith('-2.67 ± ')
-    assert line(table, 'Best')['change'] == ''
+    names = [mytables.ABLATION[m] for m in ('best-short', 'textures', 'best-pool')]
+    assert [r[0] for r in table.rows] == names
+    assert line(table, names[2])['change: mean of six'].startswith('-2.67 ± ')
+    assert line(table, names[0])['change: mean of six'] == ''
+    assert 'change: attack' not in table.columns
+
+
+def test_every_row_of_the_ablation_can_be_trained():
+    import reproduce
+    assert set(mytables.ABLATION) <= set(reproduce.PHASES)
 
 
 def test_comparison_says_how_much_and_whether_it_is_chance():
