@@ -103,7 +103,7 @@ def rows_of(unet, about, data, test, binarize='otsu', area=0.2, method=None, bat
     """The rows of a U-Net's binarised masks and of Otsu on the raw pixels. Call it in `precision`."""
     binarizer = mymodels.binarizer(binarize, area)
     name = method or f'{row_method(about, data.name)}-{binarize}'
-    found = scores(lambda x: binarizer(unet(x, training=False)), test, batchsize)
+    found = scores(lambda x: binarizer(unet(x, training=False), x), test, batchsize)
     return [row(data.name, name, about.get('seed', 0), about.get('settings', ''), found),
             row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))]
 
@@ -114,7 +114,7 @@ def pictures(path, unet, test, binarize='otsu', area=0.2, count=PICTURES):
     some = images.take(np.linspace(0, len(images) - 1, count).astype(int))
     x = to_float(next(iter(in_order(some, count)))['x'])
     m = unet(x, training=False)
-    b = mymodels.binarizer(binarize, area)(m)
+    b = mymodels.binarizer(binarize, area)(m, x)
     z = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
     myfigures.masks(path, *(np.asarray(v) for v in (x, m, b, z)))
 

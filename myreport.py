@@ -102,7 +102,7 @@ def draw_networks(path, name, plan, count=6):
     x = to_float(data.validation.x[:count])
     unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
     m = unet(x)
-    b = mymodels.otsu(m)
+    b = mymodels.binarizer(plan.binarize)(m, x)
     composed = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
     myfigures.masks(path(name, 'masks'), x.numpy(), m.numpy(), b.numpy(), composed.numpy())
     heat = {}

@@ -126,9 +126,9 @@ def mask_network(args, about):
         return None
     unet, _ = myweights.load(path, 'unet', about['shape'])
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
-    name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5') else 'otsu'
+    name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
     binarize = mymodels.binarizer(name)
-    return lambda x: binarize(unet(x, training=False))
+    return lambda x: binarize(unet(x, training=False), x)
 
 
 def coloured(x, heat):

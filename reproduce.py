@@ -43,33 +43,38 @@ BASE, UNET = '{baseline}', '{unet}'
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 
 
-def phase3(*back, mask=UNET, binarize='otsu'):
-    return Phase('train3', (BASE, mask, binarize, *back))
+def phases(binarize, real):
+    """{name: Phase} with that binarisation of masks; real: the bound, trained on real backgrounds."""
+    def phase3(*back, mask=UNET):
+        return Phase('train3', (BASE, mask, binarize, *back))
+    return {
+        'baseline': Phase('train1', ()),
+        'unet': Phase('train2', (BASE,)),
+        'attention': Phase('train_att', ('--global-classifier', BASE)),
+        # the paper's own method: adversarial backgrounds alone, masks without annotation
+        'proposal': phase3('adv'),
+        'textures': phase3('textures'),
+        'best': phase3('adv', 'textures', *LONG),
+        # the paper's ablation of the source of backgrounds
+        'black': phase3('black'),
+        'noise': phase3('noise'),
+        'real': real,
+        # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
+        # without textures) and of Textures (without the adversary)
+        'best-short': phase3('adv', 'textures'),
+        'best-pool': phase3('adv', 'textures', '--pool', '0'),
+        'best-clean': phase3('adv', 'textures', '--clean', '0'),
+        'best-unet': phase3('adv', 'textures', mask='truth'),
+        'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
+        'best-settle': phase3('adv', 'textures', '--settle', '0'),
+    }
 
 
-PHASES = {
-    'baseline': Phase('train1', ()),
-    'unet': Phase('train2', (BASE,)),
-    'attention': Phase('train_att', ('--global-classifier', BASE)),
-    # the paper's own method: adversarial backgrounds alone, masks without annotation
-    'proposal': phase3('adv'),
-    'textures': phase3('textures'),
-    'best': phase3('adv', 'textures', *LONG),
-    # the paper's ablation of the source of backgrounds
-    'black': phase3('black'),
-    'noise': phase3('noise'),
-    'real': phase3('real', *LONG),
-    # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
-    # without textures) and of Textures (without the adversary)
-    'best-short': phase3('adv', 'textures'),
-    'best-pool': phase3('adv', 'textures', '--pool', '0'),
-    'best-clean': phase3('adv', 'textures', '--clean', '0'),
-    'best-unet': phase3('adv', 'textures', mask='truth'),
-    'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
-    'best-settle': phase3('adv', 'textures', '--settle', '0'),
-}
-# monochrome sets have no photographs: `real` is the upper bound, the test patterns behind the true masks
-MONOCHROME = {'real': phase3('real', *LONG, '--halo', '0', mask='truth', binarize='none')}
+# Monochrome sets have no photographs: their bound is the test patterns behind the true masks.
+# Photographs have backgrounds of their own, and the colours of a studio's wall to snap masks to.
+MONOCHROME = phases('otsu', Phase('train3', (BASE, 'truth', 'none', 'real', *LONG, '--halo', '0')))
+PHOTOGRAPHS = phases('snap', Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
+METHODS = [m for m in MONOCHROME if m != 'unet']
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
     'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '5'), 'unet': ('--epochs', '8'),
@@ -88,9 +93,9 @@ def parse(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                 epilog='example: python reproduce.py mnist fashionmnist --seeds 5')
     p.add_argument('dataset', nargs='+', help=f'of {", ".join(mydatasets.names())}')
-    p.add_argument('--methods', nargs='+', choices=[m for m in PHASES if m != 'unet'], default=list(MAIN),
+    p.add_argument('--methods', nargs='+', choices=METHODS, default=list(MAIN),
                    metavar='METHOD',
-                   help=f'rows of the tables, of {", ".join(m for m in PHASES if m != "unet")}')
+                   help=f'rows of the tables, of {", ".join(METHODS)}')
     p.add_argument('--seeds', type=myargs.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
     p.add_argument('--out', default='runs', metavar='DIR',
                    help='rows, tables and figures; rows there count as done')
@@ -122,7 +127,7 @@ def shard(text):
 # The plan: phases of one data set and seed, their arguments and their settings
 
 def phase(name, monochrome):
-    return MONOCHROME.get(name, PHASES[name]) if monochrome else PHASES[name]
+    return (MONOCHROME if monochrome else PHOTOGRAPHS)[name]
 
 
 class Plan(NamedTuple):
@@ -135,6 +140,11 @@ class Plan(NamedTuple):
     def path(self, name):
         folder = self.args.saved or os.path.join(self.args.out, 'saved')
         return os.path.join(folder, f'{myargs.label(self.dataset)}-{name}-{self.seed}')
+
+    @property
+    def binarize(self):
+        """What phase 3 makes of the masks."""
+        return phase('best', self.monochrome).argv[2]
 
     def parents(self, name):
         return [a.strip('{}') for a in phase(name, self.monochrome).argv if a.startswith('{')]
@@ -269,9 +279,11 @@ def record(plan, name):
 def record_masks(plan):
     """IoU, Dice and area of the masks of phase 2, where the truth is known."""
     path = os.path.join(plan.args.out, 'masks.csv')
-    key = {'dataset': myargs.label(plan.dataset), 'method': 'unet-otsu', 'seed': plan.seed,
-           'settings': plan.settings('unet')}
-    if myrows.done(myrows.read(path), **key):
+    key = {'dataset': myargs.label(plan.dataset), 'seed': plan.seed, 'settings': plan.settings('unet')}
+    rows = myrows.read(path)
+    missing = [b for b in dict.fromkeys(('otsu', plan.binarize))
+               if not myrows.done(rows, method=f'unet-{b}', **key)]
+    if not missing:
         return
     data = load(plan)
     try:
@@ -281,8 +293,9 @@ def record_masks(plan):
     ensure(plan, 'unet')
     with evaluate.precision():
         unet, about = myweights.load(plan.path('unet'), 'unet', data.shape)
-        for row in evaluate_seg.rows_of(unet, about, data, test):
-            myrows.append(path, row)
+        for binarize in missing:
+            for row in evaluate_seg.rows_of(unet, about, data, test, binarize):
+                myrows.append(path, row)
 
 
 def is_monochrome(args, dataset):

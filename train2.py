@@ -107,7 +107,7 @@ def measure(unet, classifier, data, binarize, fill, most=2000):
     @tf.function(reduce_retracing=True)
     def look(batch):
         x = to_float(batch['x'])
-        m = binarize(unet(x))
+        m = binarize(unet(x), x)
         z = mybackgrounds.compose(x, m, fill(x))
         right = tf.argmax(classifier(z), 1, output_type=tf.int32) == batch['y']
         return tf.reduce_sum(tf.reduce_mean(m, (1, 2, 3))), tf.reduce_sum(tf.cast(right, tf.float32))
@@ -147,7 +147,7 @@ def train(args, data, classifier, fingerprint, attempt, began):
                        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
     validate = measure(unet, classifier, data, mymodels.BINARIZE[args.binarize], fill)
     # the area is read off masks that were pressed together as far as the classifier's loss lets them
-    press = measure(unet, classifier, data, mymodels.otsu, fill)
+    press = measure(unet, classifier, data, mymodels.BINARIZE['otsu'], fill)
 
     def each_epoch(epoch):
         if args.area == 'auto' and epoch == max(1, args.epochs//2):
@@ -172,7 +172,7 @@ def picture(path, data, unet, args, fill, count=10):
     from myfigures import save_grid
     x = to_float(data.validation.x[:count])
     m = unet(x)
-    b = mymodels.BINARIZE[args.binarize](m)
+    b = mymodels.BINARIZE[args.binarize](m, x)
     save_grid(path, [x, m, b, mybackgrounds.compose(x, b, fill(x))])
 
 

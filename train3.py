@@ -86,7 +86,7 @@ def mask_source(args, data, unet):
                             'the weights of phase 2, or masks in the folder')
         return lambda x: mydatasets.true_mask(x, 0)
     binarize = mymodels.binarizer(args.binarize, args.area)
-    return lambda x: binarize(unet(x))
+    return lambda x: binarize(unet(x), x)
 
 
 LAST = {}   # the masks made last, by name: the rows of a table share them

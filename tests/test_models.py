@@ -190,15 +190,43 @@ def test_otsu_in_the_graph_is_scikit_images(seed):
         assert np.array_equal(found, mask > filters.threshold_otsu(mask, 256))
 
 
-def test_half_cuts_at_one_half_and_soft_changes_nothing():
+def test_half_cuts_at_one_half_and_none_changes_nothing():
     m = uniform(3, 8, 8, 1)
-    assert np.array_equal(mymodels.half(tf.constant(m)), m > 0.5) and np.array_equal(mymodels.soft(m), m)
+    assert np.array_equal(mymodels.half(tf.constant(m)), m > 0.5)
+    assert np.array_equal(mymodels.binarizer('none')(m, None), m)
+
+
+@pytest.mark.parametrize('channels', (1, 3))
+def test_snap_finds_the_object_that_a_blurred_mask_points_at(channels):
+    rng = np.random.default_rng(0)
+    v, u = np.mgrid[-1:1:32j, -1:1:32j]
+    wall = (0.8 - 0.2*u*u + 0.1*v)[..., None]*np.linspace(1, 0.9, channels)   # lit from the middle
+    true = np.stack([(abs(u - s) < 0.2) | (abs(v + s) < 0.15) for s in (-0.4, 0, 0.3)])[..., None]
+    colour = np.linspace(0.4, 0.2, channels)*(1 + 0.2*v[..., None])
+    x = np.where(true, colour, wall) + 0.01*rng.standard_normal((3, 32, 32, channels))
+    m = np.clip(filters.gaussian(true.astype(float), (0, 4, 4, 0)), 0.05, 0.9)
+    found = tf.function(mymodels.snap)(tf.constant(m, tf.float32), tf.constant(x, tf.float32)).numpy()
+    assert set(np.unique(found)) == {0, 1} and (found == true).mean() > 0.995
+    assert ((m > 0.5) == true).mean() < 0.95   # the mask alone does not show it
+
+
+def test_snap_keeps_the_mask_where_colours_say_nothing():
+    m = np.where(uniform(1, 32, 32, 1) < 0.3, 0.9, 0.1).astype(np.float32)
+    for x in (np.full((1, 32, 32, 3), 0.5, np.float32), uniform(1, 32, 32, 3, seed=5)):
+        assert ((mymodels.snap(m, x).numpy() > 0.5) == (m > 0.5)).mean() > 0.97
+
+
+def test_snap_survives_masks_of_one_value_and_images_without_noise():
+    m = np.stack([np.zeros((16, 16, 1)), np.ones((16, 16, 1)), np.full((16, 16, 1), 0.5)]).astype(np.float32)
+    for value in (0, 1):
+        found = mymodels.snap(m, np.full((3, 16, 16, 1), value, np.float32)).numpy()
+        assert np.isfinite(found).all() and found[0].max() == 0 and found[1].min() == 1
 
 
 @pytest.mark.parametrize('area', (0.1, 0.2, 0.5))
 def test_quantile_keeps_that_share_of_the_brightest_pixels(area):
     m = uniform(5, 16, 16, 1)
-    found = mymodels.binarizer('quantile', area)(tf.constant(m)).numpy()
+    found = mymodels.binarizer('quantile', area)(tf.constant(m), None).numpy()
     assert np.allclose(found.mean((1, 2, 3)), area, atol=2/256)
     for b, mask in zip(found, m):
         assert mask[b == 1].min() > mask[b == 0].max()

@@ -109,7 +109,7 @@ def test_ablations_stand_in_a_table_of_their_own_against_the_short_best():
 
 def test_every_row_of_the_ablation_can_be_trained():
     import reproduce
-    assert set(mytables.ABLATION) <= set(reproduce.PHASES)
+    assert set(mytables.ABLATION) <= set(reproduce.METHODS)
 
 
 def test_comparison_says_how_much_and_whether_it_is_chance():
