@@ -92,10 +92,20 @@ def teaser(path, data, accuracies, row=0):
     _save(figure, path)
 
 
-def masks(path, images, activations, binarised, composed):
-    """Rows image, mask, binarised mask, composition; arrays (k, h, w, c) in [0, 1]."""
+def masks(path, images, activations, binarised, composed, predictions=None, truth=None):
+    """Rows image, mask, binarised mask, composition; arrays (k, h, w, c) in [0, 1].
+
+    predictions: {method: k class names}, written below the compositions, red where `truth` has another name.
+    """
     rows = [images, activations, binarised, composed]
-    _save(_pictures(rows, ['image', 'mask', 'binarised', 'composed'])[0], path)
+    figure, axes = _pictures(rows, ['image', 'mask', 'binarised', 'composed'])
+    for j, (method, names) in enumerate((predictions or {}).items()):
+        def write(one, x, text, y=-0.14 - 0.19*j, **style):
+            one.text(x, y, text, va='center', fontsize=10, transform=one.transAxes, **style)
+        write(axes[-1, 0], -0.06, mytables.name_of(method), ha='right')
+        for one, name, true in zip(axes[-1], names, truth):
+            write(one, 0.5, name, ha='center', color='tab:green' if name == true else 'tab:red')
+    _save(figure, path)
 
 
 def backgrounds(path, by_epoch):

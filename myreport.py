@@ -14,6 +14,7 @@ import myfigures
 import mymodels
 import myrows
 import mytables
+import myunseen
 import myweights
 from mydatagen import to_float
 
@@ -103,14 +104,17 @@ def draw_networks(path, name, plan, count=6):
     unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
     m = unet(x)
     b = mymodels.binarizer(plan.binarize)(m, x)
-    composed = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
-    myfigures.masks(path(name, 'masks'), x.numpy(), m.numpy(), b.numpy(), composed.numpy())
-    heat = {}
+    back = mybackgrounds.textures if plan.monochrome else myunseen.scenes(data.shape[0])
+    composed = mybackgrounds.compose(x, b, back(x, Key.of(0)))
+    heat, predictions = {}, {}
     for method in ('baseline', 'proposal', 'best'):
         try:
             model, _ = myweights.load(plan.path(method), 'classifier', data.shape, data.classes)
         except UserError:
             continue
         heat[method] = myfigures.occlusion(model, composed)
+        predictions[method] = [data.classes[k] for k in np.argmax(model(composed), 1)]
+    truth = [data.classes[k] for k in data.validation.y[:count]]
+    myfigures.masks(path(name, 'masks'), *(v.numpy() for v in (x, m, b, composed)), predictions, truth)
     if heat:
         myfigures.sensitivity(path(name, 'sensitivity'), composed.numpy(), heat)

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import mybackgrounds
 import mydatasets
+from myfolder import read_image
 
 SEED = 1000
 CHUNK = 500             # rows drawn at once; another number would draw other backgrounds
@@ -25,6 +26,7 @@ CHUNK = 500             # rows drawn at once; another number would draw other ba
 PHOTOGRAPHS = ('astronaut.png', 'brick.png', 'camera.png', 'chelsea.png', 'coffee.png', 'coins.png',
                'grass.png', 'gravel.png', 'hubble_deep_field.jpg', 'moon.png', 'motorcycle_left.png',
                'rocket.jpg')
+COLOURED = 'astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'rocket.jpg'
 REDUCTIONS = 1, 2, 4    # of the photographs, so that crops show details as well as scenes
 PERIOD = 1/12, 1/2      # of a grating, in sides
 CROSSES = 8             # in an image
@@ -71,6 +73,13 @@ def photographs(side, n, random):
     b = crops(_photographs(side), side, n, random)
     low, high = (r(b, axis=(1, 2), keepdims=True) for r in (np.min, np.max))
     return (b - low)/np.maximum(high - low, 1/255)
+
+
+def scenes(side):
+    """Source of crops of the coloured ones, for pictures of what training has not seen (mybackgrounds)."""
+    folder = os.path.join(os.path.dirname(skimage.__file__), 'data')
+    pictures = [read_image(os.path.join(folder, name), 2*side) for name in COLOURED]
+    return mybackgrounds.photographs(np.stack(pictures))
 
 
 def gratings(side, n, random):

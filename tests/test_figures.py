@@ -66,6 +66,7 @@ def test_save_grid_does_not_wait_for_matplotlib(tmp_path, monkeypatch):
     'method': lambda p, r: myfigures.method_diagram(p),
     'masks': lambda p, r: myfigures.masks(p, r.random((4, 16, 16, 3)), *r.random((2, 4, 16, 16, 1)),
                                           r.random((4, 16, 16, 3))),
+    'predictions': lambda p, r: myfigures.masks(p, *r.random((4, 3, 16, 16, 3)), {'best': 'aba'}, 'abb'),
     'backgrounds': lambda p, r: myfigures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),
     'curves': lambda p, r: myfigures.curves(p, {'baseline': HISTORY, 'unet': HISTORY[:1]}),
     'sensitivity': lambda p, r: myfigures.sensitivity(
