@@ -168,7 +168,30 @@ def threshold(field, key):
     return tf.sigmoid(contrast*((field - mean)*tf.math.rsqrt(variance + 1e-6) - shift))
 
 
-def textures(x, key, max_stretch=4.):
+def tinted(b, key):
+    """Colour backgrounds between two random colours of their own, (n, h, w, c) in [0, 1].
+
+    Thresholded channels show pure and far colours alone; fields, walls and skin are pale and near to each
+    other. So each image draws how saturated its two colours are and how much of the way between them it
+    goes. A quarter stays as it is.
+    """
+    n, c = tf.shape(b)[0], b.shape[-1]
+    u = key.fold(0).uniform(n, (3, 1, 1, 1))
+    ends = key.fold(1).uniform(n, (2, 1, 1, c))
+    grey = tf.reduce_mean(ends, -1, keepdims=True)
+    ends = grey + u[:, :1]*(ends - grey)
+    return tf.where(u[:, 1] < 0.25, b, ends[:, 0] + u[:, 2]*(ends[:, 1] - ends[:, 0])*b)
+
+
+def textures(x, key):
+    """Random textures; in colour two of them, one in blobs on the other, as ground and growth in a field."""
+    if x.shape[-1] == 1:
+        return texture(x, key)
+    first, second = (tinted(texture(x, key.fold(i)), key.fold(10 + i)) for i in (0, 1))
+    return tf.where(texture(x[..., :1], key.fold(2)) < 0.5, first, second)
+
+
+def texture(x, key, max_stretch=4.):
     """Smooth random noise seen at a random scale, stretch, angle and contrast, each image its own.
 
     Uniform noise is magnified by a random affine map (and wraps around); with several channels they share

@@ -38,9 +38,10 @@ def tables(out, datasets):
                 found.append(mytables.unseen_table(rows, dataset, halo=not ending))
         if any(m.startswith('best-') for m in methods):
             found.append(mytables.ablation_table(rows, dataset))
+        judged = [mytables.MEAN] if 'original' in tests else sorted(tests)
         for a, b in (('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal')):
-            if {a, b} <= methods and 'original' in tests:
-                lines.append(mytables.comparison(rows, dataset, a, b))
+            if {a, b} <= methods:
+                lines += [mytables.comparison(rows, dataset, a, b, test) for test in judged]
         if myrows.find(masks, dataset=dataset):
             found.append(mytables.masks_table(masks, dataset))
     for table in found:

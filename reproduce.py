@@ -82,10 +82,12 @@ RECIPES = {
     'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
             'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
             'train3': ('--epochs', '2', '--steps-per-epoch', '10')},
-    # photographs are few, and four times the pixels
-    'folder': {'train1': ('--batchsize', '64', '--epochs', '15'), 'train2': ('--batchsize', '64'),
-               'train_att': ('--batchsize', '64'), 'train3': ('--batchsize', '64', '--epochs', '30')}
-    | dict.fromkeys(['best', 'real'], ('--batchsize', '64', '--epochs', '60')),
+    # photographs are four times the pixels, and few: augmentation has to stay longer
+    'folder': {'train1': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3'),
+               'train2': ('--batchsize', '64'),
+               'train_att': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3'),
+               'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
+    | dict.fromkeys(['best', 'real'], ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
 
 

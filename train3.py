@@ -120,7 +120,10 @@ def adversary(shape, args):
 
     def draw(n, key):
         logits = net(key.normal(n, net.input_shape[1:]), training=True)
-        return tf.sigmoid(logits) if plain else mybackgrounds.threshold(logits, key.fold(1))
+        if plain:
+            return tf.sigmoid(logits)
+        b = mybackgrounds.threshold(logits, key.fold(1))
+        return b if shape[-1] == 1 else mybackgrounds.tinted(b, key.fold(2))
     return net, draw
 
 

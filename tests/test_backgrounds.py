@@ -149,8 +149,8 @@ def test_replicas_draw_the_slices_of_the_numbers_that_one_device_draws(parts):
         assert np.allclose(np.concatenate(slices), whole, atol=1e-3)   # edges are 50 times as steep
 
 
-def test_textures_are_sparse_and_dense_coarse_and_fine_colour_and_grey():
-    b = mybackgrounds.textures(images(200, channels=3), Key.of(0)).numpy()
+def test_a_texture_is_sparse_or_dense_coarse_or_fine_colour_or_grey():
+    b = mybackgrounds.texture(images(200, channels=3), Key.of(0)).numpy()
     white = b.mean((1, 2, 3))
     assert white.min() < 0.2 and white.max() > 0.8
     edges = abs(np.diff(b, axis=1)).mean((1, 2, 3))
@@ -158,6 +158,22 @@ def test_textures_are_sparse_and_dense_coarse_and_fine_colour_and_grey():
     differences = np.diff(b, axis=-1)   # channels of one noise differ by their thresholds alone: one way
     shared = ((differences >= -1e-4).all((1, 2)) | (differences <= 1e-4).all((1, 2))).all(1).mean()
     assert 0.3 < shared < 0.7
+
+
+def test_colours_are_pale_and_vivid_near_and_far():
+    b = mybackgrounds.textures(images(200, channels=3), Key.of(0)).numpy()
+    assert 0 <= b.min() and b.max() <= 1
+    saturation, contrast = np.ptp(b, -1).mean((1, 2)), b.std((1, 2)).mean(1)
+    for found in (saturation, contrast):
+        assert np.quantile(found, 0.1) < 0.12 and np.quantile(found, 0.9) > 0.3
+    mean = b.mean((1, 2))
+    for one, two in ((0, 1), (0, 2), (1, 2)):   # no hue is the usual one
+        assert 0.3 < (mean[:, one] > mean[:, two]).mean() < 0.7
+
+
+def test_monochrome_textures_are_one_texture_untinted():
+    x, key = images(20), Key.of(3)
+    assert np.array_equal(mybackgrounds.textures(x, key), mybackgrounds.texture(x, key))
 
 
 def test_thresholded_logits_depend_on_neither_their_scale_nor_their_mean():
