@@ -85,7 +85,7 @@ RECIPES = {
     # photographs are four times the pixels, and few: augmentation has to stay longer
     'folder': {'train1': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3'),
                'train2': ('--batchsize', '64'),
-               'train_att': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3'),
+               'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
     | dict.fromkeys(['best', 'real'], ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
