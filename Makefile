@@ -26,6 +26,4 @@ clean:
 	rm -rf .venv runs
 
 readme:  ## copies the recorded tables into the README
-	$(BIN)/python -c "import re; t = open('results/tables.md').read(); r = open('README.md').read(); \
-	open('README.md', 'w').write(re.sub(r'(?s)(<!-- tables -->\n).*?(<!-- end of tables -->)', \
-	lambda m: m[1] + t + m[2], r))"
+	$(BIN)/python -c "import myreport; myreport.fill('README.md', 'results/tables.md')"

@@ -3,6 +3,7 @@ from mycommon import Key, UserError, whole_file  # first: it quietens TensorFlow
 
 import json
 import os
+import re
 
 import keras
 import numpy as np
@@ -26,7 +27,8 @@ def tables(out, datasets):
     rows = myrows.read(os.path.join(out, 'accuracy.csv'))
     masks = myrows.read(os.path.join(out, 'masks.csv'))
     found, lines = [], []
-    for dataset in (myargs.label(d) for d in datasets):
+    names = [myargs.label(d) for d in datasets]
+    for dataset in names:
         mine = myrows.find(rows, dataset=dataset)
         tests, methods = {r['test'] for r in mine}, {r['method'] for r in mine}
         if 'original' in tests:
@@ -42,18 +44,40 @@ def tables(out, datasets):
         for a, b in (('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal')):
             if {a, b} <= methods:
                 lines += [mytables.comparison(rows, dataset, a, b, test) for test in judged]
-        if myrows.find(masks, dataset=dataset):
-            found.append(mytables.masks_table(masks, dataset))
+    masks = [r for name in names for r in myrows.find(masks, dataset=name)]
+    if masks:
+        found.append(mytables.masks_table(masks))
     for table in found:
         mytables.show(table)
     for line in lines:
         print(line)
-    text = '\n\n'.join([*(mytables.to_markdown(t) for t in found), *lines])
+    text = '\n\n'.join(mytables.to_markdown(t) for t in found)
+    if lines:
+        text += '\n\n**Significance**\n\n' + '\n'.join('* ' + line for line in lines)
     latex = '\n\n'.join(mytables.to_latex(t) for t in found)
     for name, content in (('tables.md', text), ('tables.tex', latex)):
         with whole_file(os.path.join(out, name)) as temporary, open(temporary, 'w', encoding='utf-8') as f:
             f.write(content + '\n')
     return rows
+
+
+def fill(page, tables):
+    """Puts tables of a tables.md into a page, each between `<!-- table: its title -->` and `<!-- end -->`.
+
+    Errors: UserError for a title that the tables do not have.
+    """
+    with open(tables, encoding='utf-8') as f:
+        found = {part.split('**')[1]: part.strip() for part in re.split(r'(?m)^(?=\*\*)', f.read()) if part}
+
+    def place(match):
+        title = match[1]
+        if title not in found:
+            raise UserError(f'{tables} has no table {title!r}; it has {", ".join(found)}')
+        return f'<!-- table: {title} -->\n{found[title]}\n<!-- end -->'
+    with open(page, encoding='utf-8') as f:
+        text = re.sub(r'(?s)<!-- table: (.*?) -->\n.*?<!-- end -->', place, f.read())
+    with whole_file(page) as temporary, open(temporary, 'w', encoding='utf-8') as f:
+        f.write(text)
 
 
 def figures(out, plans, rows):

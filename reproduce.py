@@ -114,6 +114,7 @@ def parse(argv=None):
     p.add_argument('--data-dir', help='as for the trainers')
     p.add_argument('--size', type=myargs.whole(8, MAX_SIDE), help='as for the trainers')
     p.add_argument('--limit', type=myargs.whole(1), help='as for the trainers')
+    p.add_argument('--batchsize', type=myargs.whole(1), help="as for the trainers; None: the recipe's")
     p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
                    help='as for the trainers')
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
@@ -160,7 +161,7 @@ class Plan(NamedTuple):
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name)]
-        for option in ('data_dir', 'size', 'limit', 'precision'):
+        for option in ('data_dir', 'size', 'limit', 'batchsize', 'precision'):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option.replace('_', '-'), str(getattr(self.args, option))]
         argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]

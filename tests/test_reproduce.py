@@ -6,7 +6,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from mycommon import UserError  # first: it quietens TensorFlow
 
 import myargs
 import myrows
@@ -101,6 +105,50 @@ def test_the_commands_of_the_readme_work(tmp_path):
 def text_of(name):
     with open(os.path.join(ROOT, name)) as f:
         return f.read()
+
+
+def studio(folder):
+    """Dark squares and crosses before a bright wall, 24 of each for training; the tests with true masks."""
+    rng = np.random.default_rng(0)
+    v, u = np.mgrid[-1:1:16j, -1:1:16j]
+    shapes = {'cross': (abs(u) < 0.2) | (abs(v) < 0.2), 'square': np.maximum(abs(u), abs(v)) < 0.5}
+    for split, n in {'train': 24, 'test-studio': 3, 'test-field': 3}.items():
+        for name, shape in shapes.items():
+            for i in range(n):
+                m = np.roll(shape, rng.integers(-2, 3, 2), (0, 1))[..., None]
+                wall = 200 if split != 'test-field' else rng.integers(0, 256, (16, 16, 3))
+                x = np.where(m, (90, 60, 40), wall) + rng.integers(-5, 6, (16, 16, 3))
+                picture = Image.fromarray(x.clip(0, 255).astype(np.uint8))
+                for path, image in ((split, picture), (f'masks/{split}', Image.fromarray(255*m[..., 0].astype(
+                        np.uint8)))):
+                    (folder/path/name).mkdir(parents=True, exist_ok=True)
+                    image.save(folder/path/name/f'{i}.png')
+    return f'folder:{folder}'
+
+
+def test_a_folder_of_photographs_gets_its_case_study(tmp_path, capsys):
+    out = str(tmp_path/'runs')
+    words = [studio(tmp_path/'parts'), '--size', '16', '--batchsize', '16', '--quick', '--quiet']
+    assert reproduce.main([*words, '--methods', 'baseline', 'textures', '--out', out]) == 0
+    printed = capsys.readouterr().out
+    assert 'parts: trained in the studio, tested in the field' in printed and 'drone study' in printed
+    rows = {r['method']: r for r in myrows.read(out + '/masks.csv')}
+    assert set(rows) == {'unet-otsu', 'unet-snap', 'raw-otsu'}
+    assert (tmp_path/'runs'/'figures'/'parts-masks.png').exists()
+    about = json.loads((tmp_path/'runs'/'saved'/'parts-textures-0.json').read_text())
+    assert about['arguments']['binarize'] == 'snap' and about['arguments']['settle'] == 0.3
+
+
+def test_fill_puts_tables_under_their_titles_and_nothing_else(tmp_path):
+    page, tables = tmp_path/'page.md', tmp_path/'tables.md'
+    tables.write_text('**One**\n\n| a |\n\nnote  \n\n\n**Two (b)**\n\n| c |\n')
+    page.write_text('before\n<!-- table: Two (b) -->\nold\n<!-- end -->\nafter\n')
+    reproduce.myreport.fill(str(page), str(tables))
+    filled = 'before\n<!-- table: Two (b) -->\n**Two (b)**\n\n| c |\n<!-- end -->\nafter\n'
+    assert page.read_text() == filled
+    page.write_text(filled + '<!-- table: Three -->\n<!-- end -->\n')
+    with pytest.raises(UserError, match="no table 'Three'"):
+        reproduce.myreport.fill(str(page), str(tables))
 
 
 needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')),
