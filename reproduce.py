@@ -286,8 +286,7 @@ def record_masks(plan):
     path = os.path.join(plan.args.out, 'masks.csv')
     key = {'dataset': myargs.label(plan.dataset), 'seed': plan.seed, 'settings': plan.settings('unet')}
     rows = myrows.read(path)
-    missing = [b for b in dict.fromkeys(('otsu', plan.binarize))
-               if not myrows.done(rows, method=f'unet-{b}', **key)]
+    missing = [b for b in ('otsu', 'snap') if not myrows.done(rows, method=f'unet-{b}', **key)]
     if not missing:
         return
     data = load(plan)

@@ -26,7 +26,7 @@ def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tm
     assert reproduce.main(words) == 0
     rows = myrows.read(out + '/accuracy.csv')
     assert len(rows) == 2*7 and {r['method'] for r in rows} == {'baseline', 'proposal'}
-    assert {r['method'] for r in myrows.read(out + '/masks.csv')} == {'unet-otsu', 'raw-otsu'}
+    assert {r['method'] for r in myrows.read(out + '/masks.csv')} == {'unet-otsu', 'unet-snap', 'raw-otsu'}
     assert 'Proposal' in capsys.readouterr().out
     text = (tmp_path/'runs'/'tables.md').read_text()
     shown = f'{100*myrows.find(rows, method="proposal", test="original")[0]["accuracy"]:.1f}'
