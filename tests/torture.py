@@ -165,7 +165,7 @@ def left_alone(name, folder):
 def torture(name, folder, alone, seconds, kills, seed):
     """Kills one run up to `kills` times: (kills, differences, unreadable files)."""
     choose, output = random.Random(seed), f'{alone}-{seed}'
-    span = (0.05, 0.5) if name == 'reproduce' else (0.2, 1)   # what is done is not repeated
+    span = (0.05, 0.5) if name == 'reproduce' else (0.1, 0.8)   # what is done is not repeated
     done, bad, code = 0, [], None
     while code is None:
         pid = child(name, folder, output, resume=done > 0)
