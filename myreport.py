@@ -17,7 +17,7 @@ import myrows
 import mytables
 import myunseen
 import myweights
-from mydatagen import to_float
+from mydatagen import in_order, to_float
 
 EPOCHS_SHOWN = 1, 10, 20, 30, 40       # the paper's t; a shorter run shows as many as it has
 
@@ -121,11 +121,13 @@ def backgrounds_over_epochs(folder):
     return {t: np.load(p, allow_pickle=False) for t, p in paths.items() if os.path.exists(p)}
 
 
-def draw_networks(path, name, plan, count=6):
+def draw_networks(path, name, plan, count=8):
     """Masks of phase 2 and where baseline and proposal look. Validation images: tests are only for scores."""
     keras.config.set_dtype_policy('float32')
     data = mydatasets.load(plan.dataset, plan.args.data_dir, plan.args.size and int(plan.args.size))
-    x = to_float(data.validation.x[:count])
+    some = np.linspace(0, len(data.validation) - 1, count).astype(int)   # folders stand in order of classes
+    batch = next(iter(in_order(data.validation.take(some), count)))
+    x = to_float(batch['x'])
     unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
     m = unet(x)
     b = mymodels.binarizer(plan.binarize)(m, x)
@@ -139,7 +141,7 @@ def draw_networks(path, name, plan, count=6):
             continue
         heat[method] = myfigures.occlusion(model, composed)
         predictions[method] = [data.classes[k] for k in np.argmax(model(composed), 1)]
-    truth = [data.classes[k] for k in data.validation.y[:count]]
+    truth = [data.classes[k] for k in batch['y']]
     myfigures.masks(path(name, 'masks'), *(v.numpy() for v in (x, m, b, composed)), predictions, truth)
     if heat:
         myfigures.sensitivity(path(name, 'sensitivity'), composed.numpy(), heat)
