@@ -67,7 +67,7 @@ def fill(page, tables):
     Errors: UserError for a title that the tables do not have.
     """
     with open(tables, encoding='utf-8') as f:
-        found = {part.split('**')[1]: part.strip() for part in re.split(r'(?m)^(?=\*\*)', f.read()) if part}
+        found = {part.split('**')[1]: part.strip('\n') for part in re.split(r'(?m)^(?=\*\*)', f.read()) if part}
 
     def place(match):
         title = match[1]
