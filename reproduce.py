@@ -74,7 +74,7 @@ def phases(binarize, best, real):
 MONOCHROME = phases('otsu', ('adv', 'textures'),
                     Phase('train3', (BASE, 'truth', 'none', 'real', *LONG, '--halo', '0')))
 # Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
-# images the adversary adds nothing to textures, at 1.6 times the time.
+# images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 METHODS = [m for m in MONOCHROME if m != 'unet']
 # small sets need fewer steps; chosen on validation images
