@@ -114,7 +114,8 @@ def main(argv=None):
 
     def interrupt(*_):
         raise KeyboardInterrupt
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Ctrl-C too: shells start what runs in the background deaf to it
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         code = watch(workers)
     except KeyboardInterrupt:
@@ -128,7 +129,8 @@ def main(argv=None):
         code = 130
     finally:
         stop(workers)
-        signal.signal(signal.SIGTERM, before)
+        for s, handler in before.items():
+            signal.signal(s, handler)
     for r in readers:
         r.join(STOP_SECONDS)
     return code
