@@ -67,7 +67,8 @@ def fill(page, tables):
     Errors: UserError for a title that the tables do not have.
     """
     with open(tables, encoding='utf-8') as f:
-        found = {part.split('**')[1]: part.strip('\n') for part in re.split(r'(?m)^(?=\*\*)', f.read()) if part}
+        parts = re.split(r'(?m)^(?=\*\*)', f.read())
+    found = {part.split('**')[1]: part.strip('\n') for part in parts if part}
 
     def place(match):
         title = match[1]
