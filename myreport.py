@@ -38,7 +38,7 @@ def tables(out, datasets):
         for ending in ('', '-nohalo'):
             if any(t.startswith('unseen-') and t.endswith('-nohalo') == bool(ending) for t in tests):
                 found.append(mytables.unseen_table(rows, dataset, halo=not ending))
-        if any(m.startswith('best-') for m in methods):
+        if 'original' in tests and any(m.startswith('best-') for m in methods):
             found.append(mytables.ablation_table(rows, dataset))
         judged = [mytables.MEAN] if 'original' in tests else sorted(tests)
         for a, b in (('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal')):

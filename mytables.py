@@ -151,10 +151,12 @@ def case_study_table(rows, dataset, settings=None):
     names = dict.fromkeys(t for tests in found.values() for t in tests if t.startswith('test'))
     names = sorted(names, key=lambda t: 'studio' not in t)   # what is like the training images comes first
     lines = []
-    for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in METHODS):
+    mixed = {'best-short': 'Textures and adversary'}   # photographs' Best has no adversary
+    for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in {**METHODS, **mixed}):
         tests = found.get(method, {})
         paper = f'{PUBLISHED_DRONE[method]:.1f}' if method in PUBLISHED_DRONE else MISSING
-        lines.append([name_of(method), *(cell(tests.get(t)) for t in names), paper, seeds_of(tests, names)])
+        name, cells = mixed.get(method, name_of(method)), [cell(tests.get(t)) for t in names]
+        lines.append([name, *cells, paper, seeds_of(tests, names)])
     notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, which are other '
              'photographs; only the order of the methods is to be compared.', *notes]
     return Table(f'{title_of(dataset)}: trained in the studio, tested in the field',

@@ -76,6 +76,12 @@ def test_rows_of_different_settings_never_share_a_cell():
     assert line(table, 'Best')['board'] == '90.0 ± 0.0' and not any('new' in n for n in table.notes)
 
 
+def test_textures_and_adversary_stand_in_the_case_study_under_what_they_are():
+    rows = rows_of('best', {0: .9}, ['test-field']) + rows_of('best-short', {0: .8}, ['test-field'])
+    table = mytables.case_study_table(rows, 'mnist')
+    assert line(table, 'Textures and adversary')['field'] == '80.0'
+
+
 def test_case_study_stands_beside_the_drone_study():
     rows = rows_of('proposal', {0: .9, 1: .92}, ['test-field', 'test-studio'], dataset='signs')
     table = mytables.case_study_table(rows, 'signs')
