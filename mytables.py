@@ -40,6 +40,7 @@ PUBLISHED_NOTE = 'In brackets: published numbers (ICPR 2020), which have no erro
 ATTENTION_NOTE = ('Attention: the published row is not quite comparable; its code scored augmented test '
                   'images and passed over those whose heatmap is flat.')
 MISSING = '–'
+FEWEST = 3               # seeds for a test: two may differ by the same few images by chance
 
 
 class Table(NamedTuple):
@@ -239,9 +240,9 @@ def comparison(rows, dataset, a, b, test=MEAN, settings=None):
     title = f'{title_of(dataset)}, {test}: {name_of(a)} against {name_of(b)}'
     if not n:
         return f'{title}: no common seeds'
-    text = f'{title}: {difference(x, y)} points, {n} seed{"s"*(n > 1)}'
-    if n == 1:
-        return text + ', so no test'
+    if n < FEWEST:
+        return f'{title}: {100*myrows.paired(x, y)[0]:+.2f} points, {n} seed{"s"*(n > 1)}, so no test'
+    text = f'{title}: {difference(x, y)} points, {n} seeds'
     significant = myrows.paired(x, y)[2] < 1 - myrows.CONFIDENCE
     return text + (', significant' if significant else ', not significant')
 

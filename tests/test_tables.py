@@ -123,8 +123,11 @@ def test_comparison_says_how_much_and_whether_it_is_chance():
     text = mytables.comparison(rows, 'mnist', 'best', 'textures')
     assert text.startswith('MNIST, mean of six: Best against Textures: +3.17 ± ') and '3 seeds' in text
     assert text.endswith(', significant')
-    noisy = rows_of('best', {0: .9, 1: .99}) + rows_of('textures', {0: .98, 1: .9})
+    noisy = rows_of('best', {0: .9, 1: .99, 2: .9}) + rows_of('textures', {0: .98, 1: .9, 2: .9})
     assert mytables.comparison(noisy, 'mnist', 'best', 'textures').endswith('not significant')
+    two = rows_of('best', {0: .9, 1: .9}) + rows_of('textures', {0: .8, 1: .8})
+    text = mytables.comparison(two, 'mnist', 'best', 'textures')
+    assert text.endswith('+10.00 points, 2 seeds, so no test')
     one = rows_of('best', {0: .9}) + rows_of('textures', {0: .8})
     text = mytables.comparison(one, 'mnist', 'best', 'textures', 'board')
     assert text.endswith('+10.00 points, 1 seed, so no test')
