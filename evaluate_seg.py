@@ -16,7 +16,7 @@ import mymodels
 import myrows
 import mytables
 import myweights
-from mydatagen import in_order, to_float
+from mydatagen import spread, to_float
 from myevaluation import (BATCH, data_arguments, load_data, method_name, precision, record, row_dataset,
                           row_method)
 
@@ -99,20 +99,20 @@ def row(dataset, method, seed, settings, found):
             'settings': settings}
 
 
-def rows_of(unet, about, data, test, binarize='otsu', area=0.2, method=None, batchsize=BATCH):
-    """The rows of a U-Net's binarised masks and of Otsu on the raw pixels. Call it in `precision`."""
-    binarizer = mymodels.binarizer(binarize, area)
-    name = method or f'{row_method(about, data.name)}-{binarize}'
-    found = scores(lambda x: binarizer(unet(x, training=False), x), test, batchsize)
-    return [row(data.name, name, about.get('seed', 0), about.get('settings', ''), found),
-            row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))]
+def rows_of(unet, about, data, test, binarizations=('otsu',), area=0.2, method=None, batchsize=BATCH):
+    """The rows of a U-Net's masks, one a binarisation, and of Otsu on raw pixels. Call it in `precision`."""
+    rows = []
+    for binarize in binarizations:
+        binarizer = mymodels.binarizer(binarize, area)
+        name = method or f'{row_method(about, data.name)}-{binarize}'
+        found = scores(lambda x, b=binarizer: b(unet(x, training=False), x), test, batchsize)
+        rows.append(row(data.name, name, about.get('seed', 0), about.get('settings', ''), found))
+    return [*rows, row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))]
 
 
 def pictures(path, unet, test, binarize='otsu', area=0.2, count=PICTURES):
     """A figure of test images from all over the set: image, mask, binarised mask, object on textures."""
-    images = test.images()
-    some = images.take(np.linspace(0, len(images) - 1, count).astype(int))
-    x = to_float(next(iter(in_order(some, count)))['x'])
+    x = to_float(spread(test.images(), count)['x'])
     m = unet(x, training=False)
     b = mymodels.binarizer(binarize, area)(m, x)
     z = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
@@ -134,7 +134,7 @@ def run(args):
     name, test = test_with_truth(data)
     with precision(args.precision):
         unet, about = myweights.load(args.unet, 'unet', data.shape)
-        rows = rows_of(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize)
+        rows = rows_of(unet, about, data, test, [args.binarize], args.area, args.method, args.batchsize)
         if args.imsave:
             picture = f'{os.path.basename(myweights.stem(args.unet))}-{args.binarize}.png'
             pictures(os.path.join(args.imsave, picture), unet, test, args.binarize, args.area)

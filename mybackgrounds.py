@@ -173,9 +173,11 @@ def tinted(b, key):
 
     Thresholded channels show pure and far colours alone; fields, walls and skin are pale and near to each
     other. So each image draws how saturated its two colours are and how much of the way between them it
-    goes. A quarter stays as it is.
+    goes. A quarter stays as it is, and monochrome ones all do.
     """
     n, c = tf.shape(b)[0], b.shape[-1]
+    if c == 1:
+        return b
     u = key.fold(0).uniform(n, (3, 1, 1, 1))
     ends = key.fold(1).uniform(n, (2, 1, 1, c))
     grey = tf.reduce_mean(ends, -1, keepdims=True)

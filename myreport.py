@@ -17,7 +17,7 @@ import myrows
 import mytables
 import myunseen
 import myweights
-from mydatagen import in_order, to_float
+from mydatagen import spread, to_float
 
 EPOCHS_SHOWN = 1, 10, 20, 30, 40       # the paper's t; a shorter run shows as many as it has
 
@@ -126,8 +126,7 @@ def draw_networks(path, name, plan, count=8):
     """Masks of phase 2 and where baseline and proposal look. Validation images: tests are only for scores."""
     keras.config.set_dtype_policy('float32')
     data = mydatasets.load(plan.dataset, plan.args.data_dir, plan.args.size and int(plan.args.size))
-    some = np.linspace(0, len(data.validation) - 1, count).astype(int)   # folders stand in order of classes
-    batch = next(iter(in_order(data.validation.take(some), count)))
+    batch = spread(data.validation, count)
     x = to_float(batch['x'])
     unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
     m = unet(x)

@@ -21,6 +21,7 @@ import mydatasets
 from myfolder import read_image
 
 SEED = 1000
+PICTURES = os.path.join(os.path.dirname(skimage.__file__), 'data')
 CHUNK = 500             # rows drawn at once; another number would draw other backgrounds
 # the photographs (not the microscopy, drawings or tests) that scikit-image's wheel itself contains
 PHOTOGRAPHS = ('astronaut.png', 'brick.png', 'camera.png', 'chelsea.png', 'coffee.png', 'coins.png',
@@ -54,13 +55,13 @@ def crops(pictures, side, n, random):
 @functools.lru_cache(maxsize=2)
 def _photographs(side):
     """Grey pictures (H, W) of every photograph at every reduction that leaves at least `side` pixels."""
-    found, folder = [], os.path.join(os.path.dirname(skimage.__file__), 'data')
+    found = []
     for name in PHOTOGRAPHS:
         try:
-            with Image.open(os.path.join(folder, name)) as im:
+            with Image.open(os.path.join(PICTURES, name)) as im:
                 grey = im.convert('L')
         except OSError as e:
-            raise UserError(f'{folder}/{name} is missing or damaged; reinstall scikit-image') from e
+            raise UserError(f'{PICTURES}/{name} is missing or damaged; reinstall scikit-image') from e
         for r in REDUCTIONS:
             scale = max(1/r, side/min(grey.size))
             size = [max(side, round(scale*s)) for s in grey.size]
@@ -77,8 +78,7 @@ def photographs(side, n, random):
 
 def scenes(side):
     """Source of crops of the coloured ones, for pictures of what training has not seen (mybackgrounds)."""
-    folder = os.path.join(os.path.dirname(skimage.__file__), 'data')
-    pictures = [read_image(os.path.join(folder, name), 2*side) for name in COLOURED]
+    pictures = [read_image(os.path.join(PICTURES, name), 2*side) for name in COLOURED]
     return mybackgrounds.photographs(np.stack(pictures))
 
 

@@ -297,9 +297,8 @@ def record_masks(plan):
     ensure(plan, 'unet')
     with evaluate.precision():
         unet, about = myweights.load(plan.path('unet'), 'unet', data.shape)
-        for binarize in missing:
-            for row in evaluate_seg.rows_of(unet, about, data, test, binarize):
-                myrows.append(path, row)
+        for row in evaluate_seg.rows_of(unet, about, data, test, missing):
+            myrows.append(path, row)
 
 
 def is_monochrome(args, dataset):

@@ -19,7 +19,7 @@ import mybackgrounds
 import mymodels
 import mytrain
 import myweights
-from mydatagen import in_order, to_float
+from mydatagen import in_order, spread, to_float
 
 COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything
 DEAD = 1e-3, 1 - 1e-3      # a mean of the unbinarised masks outside: no gradient leads back
@@ -168,9 +168,9 @@ def train(args, data, classifier, fingerprint, attempt, began):
 
 
 def picture(path, data, unet, args, fill, count=10):
-    """Image, mask, binarised mask and what the classifier sees, of the first validation images."""
+    """Image, mask, binarised mask and what the classifier sees, of some validation images."""
     from myfigures import save_grid
-    x = to_float(data.validation.x[:count])
+    x = to_float(spread(data.validation, count)['x'])
     m = unet(x)
     b = mymodels.BINARIZE[args.binarize](m, x)
     save_grid(path, [x, m, b, mybackgrounds.compose(x, b, fill(x))])

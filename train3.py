@@ -18,7 +18,7 @@ import mydatasets
 import mymodels
 import mytrain
 import myweights
-from mydatagen import in_order, to_float
+from mydatagen import in_order, spread, to_float
 
 BACKS = 'black', 'noise', 'adv', 'real', 'textures'
 PAPER = {'lr': None, 'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
@@ -122,8 +122,7 @@ def adversary(shape, args):
         logits = net(key.normal(n, net.input_shape[1:]), training=True)
         if plain:
             return tf.sigmoid(logits)
-        b = mybackgrounds.threshold(logits, key.fold(1))
-        return b if shape[-1] == 1 else mybackgrounds.tinted(b, key.fold(2))
+        return mybackgrounds.tinted(mybackgrounds.threshold(logits, key.fold(1)), key.fold(2))
     return net, draw
 
 
@@ -218,14 +217,15 @@ def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back
 
 
 def pictures(args, data, mask, back, adversary, count=10):
-    """each_epoch(epoch): a picture of the backgrounds now, bare and behind the first validation images."""
+    """each_epoch(epoch): a picture of the backgrounds now, bare and behind some validation images."""
     from myfigures import save_grid
-    images = with_masks(data.validation.take(range(count)), mask)
+    batch = spread(data.validation, count)
+    x = to_float(batch['x'])
+    m = mask(x) if mask else to_float(batch['m'])
     filled = [adversary_source(adversary[1]) if source is None else source for source in back]
 
     @tf.function
     def look():
-        x, m = to_float(images.x), to_float(images.m)
         key = Key.of(args.seed)   # the same noise every time: what changes is the generator
         rows = [source(x, key) for source in filled]
         return rows + [mybackgrounds.compose(x, mybackgrounds.dilate(m, args.dilate), rows[0])]

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from mycommon import Key, UserError
-from mydatagen import BRIGHTNESS, MAX_ROTATION, MAX_SHIFT, Images, augmenter, batches, in_order, to_float
+from mydatagen import (BRIGHTNESS, MAX_ROTATION, MAX_SHIFT, Images, augmenter, batches, in_order, spread,
+                       to_float)
 
 SIDE = 32
 
@@ -106,6 +107,11 @@ def numbered(n=23, masks=False):
 
 def collect(count, *args, **kwargs):
     return list(batches(*args, **kwargs).take(count).as_numpy_iterator())
+
+
+def test_spread_takes_images_from_all_over_whatever_the_batch_holds():
+    assert list(spread(numbered(), 3)['y'].numpy()) == [0, 11, 22]
+    assert len(spread(numbered(), 30)['y']) == 30
 
 
 def test_every_pass_shows_every_image_at_most_once_in_another_order():

@@ -593,6 +593,14 @@ def test_of_too_many_backgrounds_some_from_all_over_are_used(photos, forgetful, 
     assert data.backgrounds.shape == (4, 32, 32, 3) and '4 of the 10' in capsys.readouterr().err
 
 
+def test_streamed_photographs_can_be_pictured_too(photos, monkeypatch, forgetful):
+    monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 0)
+    images = mydatasets.load(f'folder:{photos}', size=16).train
+    batch = mydatagen.spread(images, 2)
+    assert isinstance(images.x, list) and batch['x'].shape == (2, 16, 16, 3)
+    assert list(batch['y'].numpy()) == [0, 1]
+
+
 def test_test_images_come_in_smaller_batches_where_they_are_large(monkeypatch):
     test = mydatasets.load('toy').tests['original']
     monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 10*16*16)
