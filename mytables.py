@@ -15,8 +15,9 @@ TESTS = ['original', *SIX]
 MEAN, WORST = 'mean of six', 'worst of six'
 UNSEEN_MEAN = 'unseen mean'
 DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
-METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal', 'black': 'Black',
-           'noise': 'Noise', 'real': 'Real', 'textures': 'Textures', 'best': 'Best'}
+METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
+           'plain': 'Proposal, plain adversary', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
+           'textures': 'Textures', 'best': 'Best'}
 # what of Best matters, each against the first: rows of one length, one thing changed in each
 ABLATION = {'best-short': 'Best at a third of its length', 'textures': 'no adversary (Textures)',
             'proposal': 'no textures (Proposal)', 'best-pool': 'no pool: every background new',

@@ -53,6 +53,9 @@ def phases(binarize, best, real):
         'attention': Phase('train_att', ('--global-classifier', BASE)),
         # the paper's own method: adversarial backgrounds alone, masks without annotation
         'proposal': phase3('adv'),
+        # the first code's adversary; not at its rate of 1e-5, which hardly moves it in so few steps
+        'plain': phase3('adv', '--adversary', 'plain', '--pool', '0', '--clean', '0', '--halo', '0',
+                        '--settle', '0', '--lr-back', '1e-4'),
         'textures': phase3('textures'),
         'best': phase3(*best, *LONG),
         # the paper's ablation of the source of backgrounds
