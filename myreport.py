@@ -26,7 +26,7 @@ def tables(out, datasets):
     """Every table that the rows in `out` fill, printed and written to tables.md and tables.tex."""
     rows = myrows.read(os.path.join(out, 'accuracy.csv'))
     masks = myrows.read(os.path.join(out, 'masks.csv'))
-    found, lines = [], []
+    found = []
     names = [myargs.label(d) for d in datasets]
     for dataset in names:
         mine = myrows.find(rows, dataset=dataset)
@@ -40,20 +40,15 @@ def tables(out, datasets):
                 found.append(mytables.unseen_table(rows, dataset, halo=not ending))
         if 'original' in tests and any(m.startswith('best-') for m in methods):
             found.append(mytables.ablation_table(rows, dataset))
-        judged = [mytables.MEAN] if 'original' in tests else sorted(tests)
-        for a, b in (('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal')):
-            if {a, b} <= methods:
-                lines += [mytables.comparison(rows, dataset, a, b, test) for test in judged]
+        differences = mytables.differences_table(rows, dataset)
+        if differences.rows:
+            found.append(differences)
     masks = [r for name in names for r in myrows.find(masks, dataset=name)]
     if masks:
         found.append(mytables.masks_table(masks))
     for table in found:
         mytables.show(table)
-    for line in lines:
-        print(line)
     text = '\n\n'.join(mytables.to_markdown(t) for t in found)
-    if lines:
-        text += '\n\n**Significance**\n\n' + '\n'.join('* ' + line for line in lines)
     latex = '\n\n'.join(mytables.to_latex(t) for t in found)
     for name, content in (('tables.md', text), ('tables.tex', latex)):
         with whole_file(os.path.join(out, name)) as temporary, open(temporary, 'w', encoding='utf-8') as f:

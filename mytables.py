@@ -14,6 +14,7 @@ SIX = list(mybackgrounds.PATTERNS)
 TESTS = ['original', *SIX]
 MEAN, WORST = 'mean of six', 'worst of six'
 UNSEEN_MEAN = 'unseen mean'
+SUMMARIES = {MEAN: MEAN, UNSEEN_MEAN: 'unseen', UNSEEN_MEAN + '-nohalo': 'unseen, no halo', 'attack': 'attack'}
 DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
 METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
            'plain': 'Proposal, plain adversary', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
@@ -24,6 +25,7 @@ ABLATION = {'best-short': 'Best at a third of its length', 'textures': 'no adver
             'best-clean': 'no untouched images', 'best-unet': "true masks, not the U-Net's",
             'best-rate': "the generator's rate 1e-4, not 1e-3", 'best-settle': 'augmented to the end',
             'best': 'Best at its full length'}
+COMPARED = ('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal'), ('best', 'real')
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'   # of monochrome sets
 # Accuracy in %: TESTS and the mean of the six patterns, Cruz et al., ICPR 2020 (poster and slides)
 PUBLISHED = {
@@ -186,19 +188,22 @@ def unseen_table(rows, dataset, settings=None, halo=True):
 
 
 def ablation_table(rows, dataset, settings=None):
-    """The rows of ABLATION: one thing changed in each, and what that changes (paired over seeds)."""
+    """The rows of ABLATION: one thing changed in each, and what that changes (paired over seeds).
+
+    All over the seeds of the first row: others have more, and their means would hang on those.
+    """
     found, notes = select(rows, dataset, settings)
     first, *others = methods = [m for m in ABLATION if m in found]
-    compared = {MEAN: MEAN, UNSEEN_MEAN + '-nohalo': 'unseen, no halo', 'attack': 'attack'}
-    compared = {t: title for t, title in compared.items()
-                if any(t in found[m] for m in methods if m.startswith('best-'))}
+    found = {m: {t: {s: v for s, v in found[m].get(t, {}).items() if s in by_seed}
+                 for t, by_seed in found[first].items()} for m in methods}
+    compared = {t: title for t, title in SUMMARIES.items() if t in found[first]}
     names = ['original', WORST, *compared]
     lines = []
     for method in methods:
         changes = [difference(found[method].get(t, {}), found[first].get(t, {})) if method in others else ''
                    for t in compared]
         lines.append([ABLATION[method], *(cell(found[method].get(t), digits=2) for t in names), *changes,
-                      seeds_of(found[method], names)])
+                      seeds_of({t: v for t, v in found[method].items() if v}, names)])
     notes = [INTERVAL_NOTE, 'Changes: against the first line, paired over seeds (t-test).', *notes]
     columns = ['method', 'original', WORST, *compared.values(),
                *(f'change: {title}' for title in compared.values()), 'seeds']
@@ -224,28 +229,31 @@ def masks_table(rows, dataset=None):
 
 
 def difference(a, b):
-    """'+0.52 ± 0.21 (p = 0.003)' points, a - b paired over seeds; a, b: {seed: share}."""
+    """'+0.52 ± 0.21 (p = 0.003)' points, a - b paired over seeds; a, b: {seed: share}. Few seeds: no p."""
     mean, half, p = myrows.paired(a, b)
     if math.isnan(mean):
         return MISSING
-    if math.isnan(half):
+    if len(set(a) & set(b)) < FEWEST:
         return f'{100*mean:+.2f}'
     return f'{100*mean:+.2f} ± {100*half:.2f} (p {f"= {p:.3f}" if p >= 0.001 else "< 0.001"})'
 
 
-def comparison(rows, dataset, a, b, test=MEAN, settings=None):
-    """One line: how much method a is better than b on a test, and whether that is more than chance."""
-    found, _ = select(rows, dataset, settings)
-    x, y = (found.get(m, {}).get(test, {}) for m in (a, b))
-    n = len(set(x) & set(y))
-    title = f'{title_of(dataset)}, {test}: {name_of(a)} against {name_of(b)}'
-    if not n:
-        return f'{title}: no common seeds'
-    if n < FEWEST:
-        return f'{title}: {100*myrows.paired(x, y)[0]:+.2f} points, {n} seed{"s"*(n > 1)}, so no test'
-    text = f'{title}: {difference(x, y)} points, {n} seeds'
-    significant = myrows.paired(x, y)[2] < 1 - myrows.CONFIDENCE
-    return text + (', significant' if significant else ', not significant')
+def differences_table(rows, dataset, settings=None):
+    """How much one method is better than another on each test, and how likely that is by chance."""
+    found, notes = select(rows, dataset, settings)
+    tests = {t: None for m in found.values() for t in m}
+    names = {t: title for t, title in SUMMARIES.items() if t in tests} \
+        or {t: t.removeprefix('test-') for t in sorted(tests)}
+    lines = []
+    for a, b in COMPARED:
+        both = {t: (x, y) for t in names if (x := found.get(a, {}).get(t)) and (y := found.get(b, {}).get(t))}
+        if both:
+            cells = [difference(*both[t]) if t in both else MISSING for t in names]
+            common = {t: set(x) & set(y) for t, (x, y) in both.items()}
+            lines.append([f'{name_of(a)} – {name_of(b)}', *cells, seeds_of(common, names)])
+    notes = [f'Points, mean ± half of the 95 % interval, paired over seeds (t-test); no test below {FEWEST} '
+             'seeds.', *notes]
+    return Table(f'{title_of(dataset)}: differences', ['', *names.values(), 'seeds'], lines, notes)
 
 
 # Output

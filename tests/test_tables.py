@@ -104,12 +104,13 @@ def test_unseen_table_marks_what_a_row_was_trained_on():
 
 def test_ablations_stand_in_a_table_of_their_own_against_the_short_best():
     rows = rows_of('best-pool', {0: .95, 1: .95, 2: .96}) + rows_of('best-short', {0: .98, 1: .97, 2: .99}) \
-        + rows_of('textures', {0: .97, 1: .97, 2: .97}) + rows_of('noise', {0: .5})
+        + rows_of('textures', {0: .97, 1: .97, 2: .97, 3: .1}) + rows_of('noise', {0: .5})
     table = mytables.ablation_table(rows, 'mnist')
     names = [mytables.ABLATION[m] for m in ('best-short', 'textures', 'best-pool')]
     assert [r[0] for r in table.rows] == names
     assert line(table, names[2])['change: mean of six'].startswith('-2.67 ± ')
     assert line(table, names[0])['change: mean of six'] == ''
+    assert line(table, names[1])['mean of six'] == '97.00 ± 0.00' and {r[-1] for r in table.rows} == {'3'}
     assert 'change: attack' not in table.columns
 
 
@@ -118,20 +119,27 @@ def test_every_row_of_the_ablation_can_be_trained():
     assert set(mytables.ABLATION) <= set(reproduce.METHODS)
 
 
-def test_comparison_says_how_much_and_whether_it_is_chance():
-    rows = rows_of('best', {0: .98, 1: .97, 2: .99, 5: .1}) + rows_of('textures', {0: .95, 1: .94, 2: .955})
-    text = mytables.comparison(rows, 'mnist', 'best', 'textures')
-    assert text.startswith('MNIST, mean of six: Best against Textures: +3.17 ± ') and '3 seeds' in text
-    assert text.endswith(', significant')
+def test_differences_say_how_much_and_how_likely_by_chance():
+    rows = rows_of('best', {0: .98, 1: .97, 2: .99, 5: .1}) + rows_of('textures', {0: .95, 1: .94, 2: .955}) \
+        + rows_of('proposal', {0: .9, 1: .9}) + rows_of('baseline', {7: .5})
+    table = mytables.differences_table(rows, 'mnist')
+    steady = line(table, 'Best – Textures')
+    assert steady['mean of six'].startswith('+3.17 ± ') and steady['seeds'] == '3'
+    assert float(steady['mean of six'].split('p = ')[1].rstrip(')')) < .05
+    assert line(table, 'Best – Proposal')['mean of six'] == '+7.50'   # two seeds are too few for a test
+    assert line(table, 'Proposal – Baseline')['mean of six'] == mytables.MISSING   # no common seed
+    assert table.columns == ['', 'mean of six', 'seeds'] and len(table.rows) == 3
     noisy = rows_of('best', {0: .9, 1: .99, 2: .9}) + rows_of('textures', {0: .98, 1: .9, 2: .9})
-    assert mytables.comparison(noisy, 'mnist', 'best', 'textures').endswith('not significant')
-    two = rows_of('best', {0: .9, 1: .9}) + rows_of('textures', {0: .8, 1: .8})
-    text = mytables.comparison(two, 'mnist', 'best', 'textures')
-    assert text.endswith('+10.00 points, 2 seeds, so no test')
-    one = rows_of('best', {0: .9}) + rows_of('textures', {0: .8})
-    text = mytables.comparison(one, 'mnist', 'best', 'textures', 'board')
-    assert text.endswith('+10.00 points, 1 seed, so no test')
-    assert 'no common seeds' in mytables.comparison(rows, 'mnist', 'best', 'noise')
+    chance = line(mytables.differences_table(noisy, 'mnist'), 'Best – Textures')['mean of six']
+    assert float(chance.split('p = ')[1].rstrip(')')) > .05
+
+
+def test_differences_of_photographs_stand_by_test():
+    rows = [row(dataset='signs', method=m, seed=s, test=t, accuracy=a) for m, a in (('best', .9), ('real', .95))
+            for s in range(3) for t in ('test-field', 'test-studio')]
+    table = mytables.differences_table(rows, 'signs')
+    assert table.columns == ['', 'field', 'studio', 'seeds']
+    assert table.rows == [['Best – Real', '-5.00 ± 0.00 (p < 0.001)', '-5.00 ± 0.00 (p < 0.001)', '3']]
 
 
 def test_masks_table():
