@@ -14,7 +14,9 @@ SIX = list(mybackgrounds.PATTERNS)
 TESTS = ['original', *SIX]
 MEAN, WORST = 'mean of six', 'worst of six'
 UNSEEN_MEAN = 'unseen mean'
-SUMMARIES = {MEAN: MEAN, UNSEEN_MEAN: 'unseen', UNSEEN_MEAN + '-nohalo': 'unseen, no halo', 'attack': 'attack'}
+# one number for many tests, by which rows are compared
+SUMMARIES = {MEAN: MEAN, UNSEEN_MEAN: 'unseen', UNSEEN_MEAN + '-nohalo': 'unseen, no halo',
+             'attack': 'attack'}
 DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
 METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
            'plain': 'Proposal, plain adversary', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',

@@ -135,8 +135,8 @@ def test_differences_say_how_much_and_how_likely_by_chance():
 
 
 def test_differences_of_photographs_stand_by_test():
-    rows = [row(dataset='signs', method=m, seed=s, test=t, accuracy=a) for m, a in (('best', .9), ('real', .95))
-            for s in range(3) for t in ('test-field', 'test-studio')]
+    rows = [r for m, a in (('best', .9), ('real', .95))
+            for r in rows_of(m, dict.fromkeys(range(3), a), ['test-field', 'test-studio'], dataset='signs')]
     table = mytables.differences_table(rows, 'signs')
     assert table.columns == ['', 'field', 'studio', 'seeds']
     assert table.rows == [['Best – Real', '-5.00 ± 0.00 (p < 0.001)', '-5.00 ± 0.00 (p < 0.001)', '3']]
