@@ -190,26 +190,18 @@ def unseen_table(rows, dataset, settings=None, halo=True):
 
 
 def ablation_table(rows, dataset, settings=None):
-    """The rows of ABLATION: one thing changed in each, and what that changes (paired over seeds).
-
-    All over the seeds of the first row: others have more, and their means would hang on those.
-    """
+    """The rows of ABLATION: the first as it is, then what changing one thing changes (paired over seeds)."""
     found, notes = select(rows, dataset, settings)
-    first, *others = methods = [m for m in ABLATION if m in found]
-    found = {m: {t: {s: v for s, v in found[m].get(t, {}).items() if s in by_seed}
-                 for t, by_seed in found[first].items()} for m in methods}
-    compared = {t: title for t, title in SUMMARIES.items() if t in found[first]}
-    names = ['original', WORST, *compared]
-    lines = []
-    for method in methods:
-        changes = [difference(found[method].get(t, {}), found[first].get(t, {})) if method in others else ''
-                   for t in compared]
-        lines.append([ABLATION[method], *(cell(found[method].get(t), digits=2) for t in names), *changes,
-                      seeds_of({t: v for t, v in found[method].items() if v}, names)])
-    notes = [INTERVAL_NOTE, 'Changes: against the first line, paired over seeds (t-test).', *notes]
-    columns = ['method', 'original', WORST, *compared.values(),
-               *(f'change: {title}' for title in compared.values()), 'seeds']
-    return Table(f'{title_of(dataset)}: what matters in Best', columns, lines, notes)
+    first, *others = [m for m in ABLATION if m in found]
+    names = {t: title for t, title in {'original': 'original', WORST: WORST, **SUMMARIES}.items()
+             if t in found[first]}
+    lines = [[ABLATION[first], *(cell(found[first][t], digits=2) for t in names),
+              seeds_of(found[first], names)]]
+    lines += [[ABLATION[m], *differences(found[m], found[first], names)] for m in others]
+    notes = ['First line: accuracy in %, mean ± half of the 95 % interval over seeds. Others: what changes '
+             'against it, in points, paired over seeds (t-test).', *notes]
+    title = f'{title_of(dataset)}: what matters in Best'
+    return Table(title, ['method', *names.values(), 'seeds'], lines, notes)
 
 
 def masks_table(rows, dataset=None):
@@ -240,19 +232,22 @@ def difference(a, b):
     return f'{100*mean:+.2f} ± {100*half:.2f} (p {f"= {p:.3f}" if p >= 0.001 else "< 0.001"})'
 
 
+def differences(a, b, names):
+    """Cells of a line, a - b on each test and the number of seeds that both have; a, b: {test: by seed}."""
+    pairs = {t: (a.get(t, {}), b.get(t, {})) for t in names}
+    common = {t: set(x) & set(y) for t, (x, y) in pairs.items()}
+    return [*(difference(*pair) for pair in pairs.values()),
+            seeds_of({t: seeds for t, seeds in common.items() if seeds}, names)]
+
+
 def differences_table(rows, dataset, settings=None):
     """How much one method is better than another on each test, and how likely that is by chance."""
     found, notes = select(rows, dataset, settings)
     tests = {t: None for m in found.values() for t in m}
     names = {t: title for t, title in SUMMARIES.items() if t in tests} \
         or {t: t.removeprefix('test-') for t in sorted(tests)}
-    lines = []
-    for a, b in COMPARED:
-        both = {t: (x, y) for t in names if (x := found.get(a, {}).get(t)) and (y := found.get(b, {}).get(t))}
-        if both:
-            cells = [difference(*both[t]) if t in both else MISSING for t in names]
-            common = {t: set(x) & set(y) for t, (x, y) in both.items()}
-            lines.append([f'{name_of(a)} – {name_of(b)}', *cells, seeds_of(common, names)])
+    pairs = [(a, b) for a, b in COMPARED if a in found and b in found]
+    lines = [[f'{name_of(a)} – {name_of(b)}', *differences(found[a], found[b], names)] for a, b in pairs]
     notes = [f'Points, mean ± half of the 95 % interval, paired over seeds (t-test); no test below {FEWEST} '
              'seeds.', *notes]
     return Table(f'{title_of(dataset)}: differences', ['', *names.values(), 'seeds'], lines, notes)
