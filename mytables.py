@@ -176,7 +176,7 @@ def unseen_table(rows, dataset, settings=None, halo=True):
     ending = '' if halo else '-nohalo'
     names = [f'unseen-{f}{ending}' for f in myunseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*halo
     lines, marked = [], False
-    for method in in_order(m for m in found if found[m].keys() & set(names)):
+    for method in in_order(m for m in found if m in METHODS and found[m].keys() & set(names)):
         line = [cell(found[method].get(t)) for t in names]
         for i, family in enumerate(myunseen.FAMILIES):
             if family in myunseen.SEEN.get(method, ()) and line[i] != MISSING:
