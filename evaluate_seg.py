@@ -99,15 +99,17 @@ def row(dataset, method, seed, settings, found):
             'settings': settings}
 
 
-def rows_of(unet, about, data, test, binarizations=('otsu',), area=0.2, method=None, batchsize=BATCH):
-    """The rows of a U-Net's masks, one a binarisation, and of Otsu on raw pixels. Call it in `precision`."""
-    rows = []
-    for binarize in binarizations:
-        binarizer = mymodels.binarizer(binarize, area)
-        name = method or f'{row_method(about, data.name)}-{binarize}'
-        found = scores(lambda x, b=binarizer: b(unet(x, training=False), x), test, batchsize)
-        rows.append(row(data.name, name, about.get('seed', 0), about.get('settings', ''), found))
-    return [*rows, row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))]
+def unet_row(unet, about, data, test, binarize='otsu', area=0.2, method=None, batchsize=BATCH):
+    """The row of a U-Net's binarised masks. Call it in `precision`."""
+    binarizer = mymodels.binarizer(binarize, area)
+    found = scores(lambda x: binarizer(unet(x, training=False), x), test, batchsize)
+    name = method or f'{row_method(about, data.name)}-{binarize}'
+    return row(data.name, name, about.get('seed', 0), about.get('settings', ''), found)
+
+
+def raw_row(data, test, batchsize=BATCH):
+    """The row of Otsu on the raw pixels, which is the same for every U-Net."""
+    return row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))
 
 
 def pictures(path, unet, test, binarize='otsu', area=0.2, count=PICTURES):
@@ -134,7 +136,8 @@ def run(args):
     name, test = test_with_truth(data)
     with precision(args.precision):
         unet, about = myweights.load(args.unet, 'unet', data.shape)
-        rows = rows_of(unet, about, data, test, [args.binarize], args.area, args.method, args.batchsize)
+        rows = [unet_row(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize),
+                raw_row(data, test, args.batchsize)]
         if args.imsave:
             picture = f'{os.path.basename(myweights.stem(args.unet))}-{args.binarize}.png'
             pictures(os.path.join(args.imsave, picture), unet, test, args.binarize, args.area)

@@ -151,12 +151,16 @@ def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
     return Table(title, ['method', *names, *([WORST]*worst), 'seeds'], lines, notes)
 
 
+def photograph_tests(found):
+    """{test: its title} of a folder; what is like the training images comes first."""
+    tests = sorted({t for tests in found.values() for t in tests}, key=lambda t: ('studio' not in t, t))
+    return {t: t.removeprefix('test-') for t in tests}
+
+
 def case_study_table(rows, dataset, settings=None):
     """A folder of photographs: methods x its tests, beside the published drone study (another data set)."""
     found, notes = select(rows, dataset, settings)
-    names = dict.fromkeys(t for tests in found.values() for t in tests if t.startswith('test'))
-    names = sorted(names, key=lambda t: 'studio' not in t)   # what is like the training images comes first
-    lines = []
+    names, lines = photograph_tests(found), []
     mixed = {'best-short': 'Textures and adversary'}   # photographs' Best has no adversary
     for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in {**METHODS, **mixed}):
         tests = found.get(method, {})
@@ -166,7 +170,7 @@ def case_study_table(rows, dataset, settings=None):
     notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, which are other '
              'photographs; only the order of the methods is to be compared.', *notes]
     return Table(f'{title_of(dataset)}: trained in the studio, tested in the field',
-                 ['method', *(t.removeprefix('test-') for t in names), 'paper: drone study', 'seeds'],
+                 ['method', *names.values(), 'paper: drone study', 'seeds'],
                  lines, notes)
 
 
@@ -243,9 +247,8 @@ def differences(a, b, names):
 def differences_table(rows, dataset, settings=None):
     """How much one method is better than another on each test, and how likely that is by chance."""
     found, notes = select(rows, dataset, settings)
-    tests = {t: None for m in found.values() for t in m}
-    names = {t: title for t, title in SUMMARIES.items() if t in tests} \
-        or {t: t.removeprefix('test-') for t in sorted(tests)}
+    names = {t: title for t, title in SUMMARIES.items() if any(t in tests for tests in found.values())} \
+        or photograph_tests(found)
     pairs = [(a, b) for a, b in COMPARED if a in found and b in found]
     lines = [[f'{name_of(a)} – {name_of(b)}', *differences(found[a], found[b], names)] for a, b in pairs]
     notes = [f'Points, mean ± half of the 95 % interval, paired over seeds (t-test); no test below {FEWEST} '

@@ -290,7 +290,8 @@ def record_masks(plan):
     key = {'dataset': myargs.label(plan.dataset), 'seed': plan.seed, 'settings': plan.settings('unet')}
     rows = myrows.read(path)
     missing = [b for b in ('otsu', 'snap') if not myrows.done(rows, method=f'unet-{b}', **key)]
-    if not missing:
+    raw_missing = not myrows.done(rows, dataset=key['dataset'], method=evaluate_seg.RAW)
+    if not missing and not raw_missing:
         return
     data = load(plan)
     try:
@@ -300,8 +301,10 @@ def record_masks(plan):
     ensure(plan, 'unet')
     with evaluate.precision():
         unet, about = myweights.load(plan.path('unet'), 'unet', data.shape)
-        for row in evaluate_seg.rows_of(unet, about, data, test, missing):
-            myrows.append(path, row)
+        for binarize in missing:
+            myrows.append(path, evaluate_seg.unet_row(unet, about, data, test, binarize))
+        if raw_missing:
+            myrows.append(path, evaluate_seg.raw_row(data, test))
 
 
 def is_monochrome(args, dataset):
