@@ -97,7 +97,7 @@ def run(args):
     each, found = (functools.partial(record, args.csv) if args.csv else None), []
     with precision(args.precision):
         for path in args.weights:
-            model, about = myweights.load(path, KINDS, data.shape, data.classes)
+            model, about = myweights.load(path, KINDS, data.shape, data.classes, data.fit)
             found.append(evaluate(model, about, data, tests, args.method, args.adversarial, args.batchsize,
                                   each))
     if not args.quiet:

@@ -135,7 +135,7 @@ def run(args):
     data = load_data(args)
     name, test = test_with_truth(data)
     with precision(args.precision):
-        unet, about = myweights.load(args.unet, 'unet', data.shape)
+        unet, about = myweights.load(args.unet, 'unet', data.shape, fit=data.fit)
         rows = [unet_row(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize),
                 raw_row(data, test, args.batchsize)]
         if args.imsave:

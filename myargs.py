@@ -8,6 +8,7 @@ import re
 import sys
 
 import mydatasets
+from myfolder import FITS
 from mymodels import MAX_DENSE, MAX_SIDE, MAX_WIDTH
 
 METHOD_VERSION = 2   # raised by hand when settings change their meaning: old rows no longer count as done
@@ -46,7 +47,7 @@ def parser(description, example, **defaults):
     g.add_argument('--size', type=whole(8, MAX_SIDE),
                    help='side in pixels; None: that of the set (folders 64)')
     g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')
-    g.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
+    add_folder_arguments(g)
     g = p.add_argument_group('run')
     g.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
     g.add_argument('--resume', action='store_true', help='continue from the newest checkpoint of --output')
@@ -60,6 +61,13 @@ def parser(description, example, **defaults):
     g.add_argument('--quiet', action='store_true', help='print only the last line')
     p.set_defaults(**defaults)
     return p
+
+
+def add_folder_arguments(p):
+    p.add_argument('--fit', choices=FITS, default=FITS[0],
+                   help='photographs that are not square: their central square, or all of them, padded with '
+                   'the colour of their own border')
+    p.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
 
 
 def add_network_arguments(p):

@@ -46,6 +46,7 @@ class Dataset(NamedTuple):
     flip: bool                      # may the objects be mirrored?
     masks: bool                     # do the training images bring masks?
     backgrounds: np.ndarray | None  # uint8 (k, H, W, c) photographs for `real`
+    fit: str | None = None          # how photographs were made square; None: the images were square
 
     @property
     def monochrome(self):
@@ -91,11 +92,6 @@ PAIRS = {
 
 def names():
     return [*SOURCES, *PHOTOGRAPHS, *PAIRS, 'tfds:NAME', 'folder:PATH']
-
-
-def of_photographs(name):
-    """Is it a folder of photographs, so that `skip_damaged` and `backgrounds` mean something?"""
-    return name.startswith('folder:') or name in PHOTOGRAPHS
 
 
 def find(name):
@@ -168,20 +164,32 @@ def _tests(images, suffix, side):
     return tests
 
 
-def load(name, data_dir=None, size=None, limit=None, train=True, **folder_options):
+def load(name, data_dir=None, size=None, limit=None, train=True, fit=myfolder.FITS[0], skip_damaged=False,
+         backgrounds=None):
     """The named Dataset. Training and validation images are read now, tests when they are first used.
 
     limit: number of training images, before the validation images are held out. train: False leaves them out
-    where only tests are needed (named sets). Errors: UserError.
+    where only tests are needed (named sets). fit, skip_damaged: of folders of photographs. backgrounds: a
+    folder of photographs for `real`, instead of those that the set brings. Errors: UserError.
     """
+    photographs = fit, skip_damaged, backgrounds
     if name.startswith('folder:'):
         return _load_photographs(name, myfolder.scan, name.removeprefix('folder:'), size or FOLDER_SIDE,
-                                 limit, **folder_options)
+                                 limit, *photographs)
     if name in PHOTOGRAPHS:
         scan, side, flip = PHOTOGRAPHS[name]
-        return _load_photographs(name, scan, data_dir, size or side, limit, flip=flip, **folder_options)
-    if name in PAIRS:
-        return _load_pair(name, data_dir, size, limit)
+        return _load_photographs(name, scan, data_dir, size or side, limit, *photographs, flip=flip)
+    if fit != myfolder.FITS[0]:
+        raise UserError(f'--fit {fit} is for folders of photographs, {name} is none; leave it out')
+    data = _load_pair(name, data_dir, size, limit) if name in PAIRS else _load_named(name, data_dir, size,
+                                                                                   limit, train)
+    if backgrounds:
+        data = data._replace(backgrounds=_crops(myfolder.pictures_in(backgrounds), 2*data.shape[0],
+                                                data.shape[-1]))
+    return data
+
+
+def _load_named(name, data_dir, size, limit, train):
     source, base, suffix = find(name)
     x, y, classes = _read(base, 0 if train else 1, size, data_dir)
     rows = limited(y, limit)
@@ -227,8 +235,7 @@ def _load_pair(name, data_dir, size, limit):
 # Folders of photographs
 
 
-def _load_photographs(name, scan, place, size, limit, skip_damaged=False, backgrounds=None, fit='crop',
-                      flip=False):
+def _load_photographs(name, scan, place, size, limit, fit, skip_damaged, backgrounds, flip=False):
     """The Folder scan(place) as a Dataset; photographs that are too many to hold are streamed."""
     folder, problems = _checked(scan, place, skip_damaged)
     for line in problems:
@@ -257,16 +264,12 @@ def _load_photographs(name, scan, place, size, limit, skip_damaged=False, backgr
              for split in folder.splits if split != 'train'}
     pictures = myfolder.pictures_in(backgrounds) if backgrounds else folder.backgrounds
     return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), flip, 'train' in masked,
-                   _crops(pictures, 2*size, 3) if pictures else None)
-
-
-def photographs(path, shape):
-    """The photographs of a folder as uint8 (k, H, W, c), twice as large as images of this shape."""
-    return _crops(myfolder.pictures_in(path), 2*shape[0], shape[2])
+                   _crops(pictures, 2*size, 3) if pictures else None, fit)
 
 
 def _crops(paths, side, channels):
-    """Background photographs, or as many of them, from all over, as there is room for."""
+    """Background photographs as uint8 (k, side, side, channels), or as many of them, from all over, as there
+    is room for. Twice the side of the images, so that crops differ."""
     most = max(1, BACKGROUND_BYTES//(side*side*channels))
     if len(paths) > most:
         print(f'note: {most:,} of the {len(paths):,} background photographs are used, there is no room for '

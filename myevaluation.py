@@ -23,7 +23,7 @@ def data_arguments(p):
     g = p.add_argument_group('data')
     g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
     g.add_argument('--size', type=myargs.whole(8), help='side in pixels; None: that of the set')
-    g.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
+    myargs.add_folder_arguments(g)
     g = p.add_argument_group('run')
     g.add_argument('--batchsize', type=myargs.whole(1), default=BATCH, help='images at a time')
     g.add_argument('--precision', choices=('float32', 'bfloat16', 'float16'), default='float32',
@@ -40,10 +40,9 @@ def method_name(text):
 
 def load_data(args):
     """The data set of the arguments."""
-    skip = args.skip_damaged and mydatasets.of_photographs(args.dataset)
-    options = {'skip_damaged': True} if skip else {}
     attacked = getattr(args, 'adversarial', False)   # scores need the tests alone, an attacker is trained
-    return mydatasets.load(args.dataset, args.data_dir, args.size, train=attacked, **options)
+    return mydatasets.load(args.dataset, args.data_dir, args.size, train=attacked, fit=args.fit,
+                           skip_damaged=args.skip_damaged)
 
 
 # Accuracy

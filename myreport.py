@@ -10,7 +10,6 @@ import numpy as np
 
 import myargs
 import mybackgrounds
-import mydatasets
 import myfigures
 import mymodels
 import myrows
@@ -91,7 +90,7 @@ def draw(path, plan, rows):
     name = myargs.label(plan.dataset)
     found = mytables.select(rows, name)[0]
     if plan.monochrome and 'original' in found.get('baseline', {}):
-        with_patterns = mydatasets.load(plan.dataset + '_backgrounds', plan.args.data_dir)
+        with_patterns = plan.load()
         accuracies = {m: {t: np.mean(list(s.values())) for t, s in tests.items()}
                       for m, tests in found.items() if m in ('baseline', 'proposal', 'best')}
         myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
@@ -120,10 +119,10 @@ def backgrounds_over_epochs(folder):
 def draw_networks(path, name, plan, count=8):
     """Masks of phase 2 and where baseline and proposal look. Validation images: tests are only for scores."""
     keras.config.set_dtype_policy('float32')
-    data = mydatasets.load(plan.dataset, plan.args.data_dir, plan.args.size and int(plan.args.size))
+    data = plan.load()
     batch = spread(data.validation, count)
     x = to_float(batch['x'])
-    unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape)
+    unet, _ = myweights.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
     m = unet(x)
     b = mymodels.binarizer(plan.binarize)(m, x)
     back = mybackgrounds.textures if plan.monochrome else myunseen.scenes(data.shape[0])
@@ -131,7 +130,7 @@ def draw_networks(path, name, plan, count=8):
     heat, predictions = {}, {}
     for method in ('baseline', 'proposal', 'best'):
         try:
-            model, _ = myweights.load(plan.path(method), 'classifier', data.shape, data.classes)
+            model, _ = myweights.load(plan.path(method), 'classifier', data.shape, data.classes, data.fit)
         except UserError:
             continue
         heat[method] = myfigures.occlusion(model, composed)

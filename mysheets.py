@@ -143,13 +143,13 @@ def arguments():
     p.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
     p.add_argument('--size', type=myargs.whole(8), help='side in pixels; None: that of the set')
     p.add_argument('--limit', type=myargs.whole(1), help='use only N training images', metavar='N')
-    p.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
+    myargs.add_folder_arguments(p)
     return p
 
 
 def run(args):
-    options = {'skip_damaged': args.skip_damaged} if mydatasets.of_photographs(args.dataset) else {}
-    data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, **options)
+    data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, fit=args.fit,
+                           skip_damaged=args.skip_damaged)
     parts = _parts(data)
     mytables.show(counts(parts, data.classes)._replace(title=f'Images of {printable(args.dataset)}'))
     sections = [(f'{name}: {len(images):,} images', _cells(images, paste, data.classes, args.each))

@@ -59,11 +59,9 @@ def start(args):
 
 def load_data(args):
     """The data set of the arguments; `auto` of flip and fill settled."""
-    folder = {k: getattr(args, k) for k in ('skip_damaged', 'backgrounds') if getattr(args, k, None)} \
-        if mydatasets.of_photographs(args.dataset) else {}
-    data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, **folder)
-    if getattr(args, 'backgrounds', None) and not folder:
-        data = data._replace(backgrounds=mydatasets.photographs(args.backgrounds, data.shape))
+    backgrounds = getattr(args, 'backgrounds', None)   # of phase 3
+    data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, fit=args.fit,
+                           skip_damaged=args.skip_damaged, backgrounds=backgrounds)
     args.flip = {'auto': 'yes' if data.flip else 'no'}.get(args.flip, args.flip)
     args.fill_outside = {'auto': 'constant' if data.monochrome else 'nearest'}.get(args.fill_outside,
                                                                                    args.fill_outside)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from myfolder import FITS
 from mymodels import (MAX_CLASSES, MAX_DENSE, MAX_SIDE, MAX_WIDTH, attention, backbone_names, blocks,
                       classifier, unet)
 
@@ -128,7 +129,14 @@ def _least_bytes(about):
     return 4*(convolution + last*(side >> n)**2*units + units*len(about['classes']))
 
 
-def load(path, kind=None, shape=None, classes=None):
+def fit_of(about):
+    """How the photographs that the weights were trained on were made square, by what their sidecar says."""
+    own = about.get('arguments')
+    fit = own.get('fit') if isinstance(own, dict) else None
+    return fit if fit in FITS else FITS[0]
+
+
+def load(path, kind=None, shape=None, classes=None, fit=None):
     """(network, what its sidecar says). UserError, one line, when it does not fit what is asked."""
     about, name = read_sidecar(path), stem(path)
     kinds = (kind,) if isinstance(kind, str) else kind
@@ -137,6 +145,9 @@ def load(path, kind=None, shape=None, classes=None):
     if shape is not None and tuple(about['shape']) != tuple(shape):
         raise UserError(f'{name} was trained on images of shape {tuple(about["shape"])}, these are '
                         f'{tuple(shape)}; use the same --size and data set')
+    if fit not in (None, fit_of(about)):
+        raise UserError(f'{name} was trained with --fit {fit_of(about)}, these photographs are read with '
+                        f'--fit {fit}; use the same')
     if classes is not None and len(about['classes']) != len(classes):
         raise UserError(f'{name} knows {len(about["classes"])} classes, the data set has {len(classes)}; '
                         'give weights of this data set')

@@ -73,13 +73,13 @@ def files_of(paths):
     return found
 
 
-def reader(shape, invert=False):
-    """path -> uint8 image of `shape`: the centre square; 28x28 ones padded to 32x32, as their sets are."""
+def reader(shape, invert=False, fit=myfolder.FITS[0]):
+    """path -> uint8 image of `shape`, made square by `fit`; 28x28 ones padded to 32x32, as their sets are."""
     side, channels = shape[0], shape[-1]
 
     def read(path):
         padded = (side, channels) == (32, 1) and myfolder.size_of(path) == (28, 28)
-        x = myfolder.read_image(path, 28 if padded else side, channels)
+        x = myfolder.read_image(path, 28 if padded else side, channels, fit)
         x = 255 - x if invert else x
         return pad32(x[None])[0] if padded else x
     return read
@@ -124,7 +124,7 @@ def mask_network(args, about):
         print(f'note: no mask generator is known for {args.weights}; give one with --unet to see masks',
               file=sys.stderr)
         return None
-    unet, _ = myweights.load(path, 'unet', about['shape'])
+    unet, _ = myweights.load(path, 'unet', about['shape'], fit=myweights.fit_of(about))
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
     name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
     binarize = mymodels.binarizer(name)
@@ -173,7 +173,8 @@ def predictions(args, model, about, mask, paths):
     shape, classes = tuple(about['shape']), about['classes']
     shares = tf.function(lambda x: tf.nn.softmax(tf.cast(model(x, training=False), tf.float32)),
                          input_signature=[tf.TensorSpec((None, *shape))])
-    for names, pixels in batches(paths, reader(shape, args.invert), args.batchsize, args.skip_damaged):
+    read = reader(shape, args.invert, myweights.fit_of(about))
+    for names, pixels in batches(paths, read, args.batchsize, args.skip_damaged):
         x = to_float(pixels)
         notes, pictures = explain(model, mask, x.numpy()) if args.explain else ([{}]*len(x), [[]]*len(x))
         for name, image, p, note, shown in zip(names, pixels, shares(x).numpy(), notes, pictures):

@@ -26,6 +26,7 @@ import train1
 import train2
 import train3
 import train_att
+from myfolder import FITS
 from mymodels import MAX_SIDE
 
 SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
@@ -120,6 +121,7 @@ def parse(argv=None):
     p.add_argument('--batchsize', type=myargs.whole(1), help="as for the trainers; None: the recipe's")
     p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
                    help='as for the trainers')
+    myargs.add_folder_arguments(p)
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
     p.add_argument('--quiet', action='store_true', help='no progress of the phases')
     return myargs.parse(p, argv)
@@ -154,6 +156,14 @@ class Plan(NamedTuple):
         """What phase 3 makes of the masks."""
         return phase('best', self.monochrome).argv[2]
 
+    def load(self, suffix=None):
+        """The data set as the phases see it. suffix: of its tests; None: the six patterns, where they can be
+        pasted."""
+        suffix = ('_backgrounds' if self.monochrome else '') if suffix is None else suffix
+        args = self.args
+        return mydatasets.load(self.dataset + suffix, args.data_dir, args.size, args.limit, fit=args.fit,
+                               skip_damaged=args.skip_damaged)
+
     def parents(self, name):
         return [a.strip('{}') for a in phase(name, self.monochrome).argv if a.startswith('{')]
 
@@ -167,7 +177,9 @@ class Plan(NamedTuple):
         for option in ('data_dir', 'size', 'limit', 'batchsize', 'precision'):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option.replace('_', '-'), str(getattr(self.args, option))]
-        argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
+        argv += ['--fit', self.args.fit] if self.args.fit != FITS[0] else []
+        argv += ['--' + o.replace('_', '-') for o in ('skip_damaged', 'deterministic', 'quiet')
+                 if getattr(self.args, o)]
         argv += ['--imsave'] if name == 'proposal' and self.seed == 0 else []   # for a figure over epochs
         if self.args.quick:
             argv += ['--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
@@ -236,25 +248,12 @@ def log(args, entry):
 
 # Rows
 
-def test_set(plan):
-    """The name of the data set whose tests are recorded: with the six patterns where they can be pasted."""
-    known = not plan.dataset.startswith('folder:') and plan.monochrome
-    return plan.dataset + '_backgrounds' if known else plan.dataset
-
-
-def load(plan, suffix=None):
-    args = plan.args
-    name = plan.dataset + suffix if suffix else test_set(plan)
-    size = int(args.size) if args.size else None
-    return mydatasets.load(name, args.data_dir, size, int(args.limit) if args.limit else None)
-
-
 def tests_of(plan):
     """{name of a test: Test} asked for. The attack is not one of them: it trains a generator of its own."""
-    data = load(plan)
+    data = plan.load()
     tests = dict(data.tests)
     if plan.monochrome and 'noises' in plan.args.tests:
-        tests |= load(plan, '_noises').tests
+        tests |= plan.load('_noises').tests
     if plan.monochrome and 'unseen' in plan.args.tests:
         import myunseen
         tests |= myunseen.tests(data)
@@ -273,13 +272,13 @@ def record(plan, name):
     if not missing:
         return
     ensure(plan, name)
-    data = load(plan)
+    data = plan.load()
 
     def say(row):
         myrows.append(accuracy_csv, row)
         print(f'{dataset} {name} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %', flush=True)
     with evaluate.precision():   # float32: rows do not depend on the processor
-        model, about = myweights.load(plan.path(name), evaluate.KINDS, data.shape, data.classes)
+        model, about = myweights.load(plan.path(name), evaluate.KINDS, data.shape, data.classes, data.fit)
         evaluate.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, name,
                           'attack' in missing, each=say)
 
@@ -293,14 +292,14 @@ def record_masks(plan):
     raw_missing = not myrows.done(rows, dataset=key['dataset'], method=evaluate_seg.RAW)
     if not missing and not raw_missing:
         return
-    data = load(plan)
+    data = plan.load()
     try:
         _, test = evaluate_seg.test_with_truth(data)
     except UserError:
         return   # photographs without masks
     ensure(plan, 'unet')
     with evaluate.precision():
-        unet, about = myweights.load(plan.path('unet'), 'unet', data.shape)
+        unet, about = myweights.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
         for binarize in missing:
             myrows.append(path, evaluate_seg.unet_row(unet, about, data, test, binarize))
         if raw_missing:
@@ -310,7 +309,7 @@ def record_masks(plan):
 def is_monochrome(args, dataset):
     """Do its tests lie behind x > 0? Tables alone need no data: without it the known names answer."""
     try:
-        return mydatasets.load(dataset, args.data_dir, int(args.size) if args.size else None).monochrome
+        return Plan(args, dataset, 0, monochrome=False).load().monochrome
     except UserError:
         if args.tables_only:
             return not dataset.startswith('folder:')

@@ -184,7 +184,8 @@ def run(args):
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     with strategy.scope():
-        classifier, about = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
+        classifier, about = myweights.load(args.classifier, 'classifier', data.shape, data.classes,
+                                           data.fit)
         classifier.trainable = False
         for attempt in range(mycheckpoints.attempts_used(args), 2):
             try:

@@ -262,11 +262,14 @@ def run(args):
     began, strategy = time.monotonic(), mytrain.start(args)
     data = mytrain.load_data(args)
     with strategy.scope():
-        model, about_f = myweights.load(args.classifier, 'classifier', data.shape, data.classes)
-        unet = myweights.load(args.unet, 'unet', data.shape)[0] if 'unet' in parents else None
+        model, about_f = myweights.load(args.classifier, 'classifier', data.shape, data.classes, data.fit)
+        unet = None
+        if 'unet' in parents:
+            unet, _ = myweights.load(args.unet, 'unet', data.shape, fit=data.fit)
         mask = mask_source(args, data, unet)
         name = about.get('unet', {}).get('sha256'), *(getattr(args, k) for k in (
-            'unet', 'dataset', 'data_dir', 'size', 'limit', 'skip_damaged', 'binarize', 'area', 'precision'))
+            'unet', 'dataset', 'data_dir', 'size', 'limit', 'fit', 'skip_damaged', 'binarize', 'area',
+            'precision'))
         data = data._replace(train=with_masks(data.train, mask, name))
         optimizer = mytrain.adam(args, model.trainable_variables)
         state = {'model': model.variables, 'optimizer': optimizer.variables}

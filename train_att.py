@@ -55,7 +55,7 @@ def global_branch(args, data, prepare):
                                   mytrain.validator(model, data))
             mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline',
                            network=options)
-    return myweights.load(path, 'classifier', data.shape, data.classes)
+    return myweights.load(path, 'classifier', data.shape, data.classes, data.fit)
 
 
 def run(args):

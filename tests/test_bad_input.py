@@ -486,6 +486,10 @@ CASES = {
     'masks without truth': ('evaluate_seg', [PHOTOS, CU, '--size', '16'], 'true masks', folder()),
     'no photographs': ('train3', ['toy', F, U, 'otsu', 'real', '--backgrounds', '{tmp}/nothing', *OUT],
                        '--backgrounds {tmp}/nothing'),
+    'photographs made square where there are none': (
+        'train1', ['toy', '--fit', 'pad', *OUT], '--fit pad is for folders'),
+    'weights of photographs made square another way': (
+        'train2', [PHOTOS, C, '--size', '16', '--fit', 'pad', *OUT], 'was trained with --fit crop', folder()),
     'no such picture to fill with': (
         'train2', ['toy', F, '--fill', '{tmp}/nothing.png', *OUT], 'no such file'),
     'text to fill with': ('train2', ['toy', F, '--fill', '{tmp}/in/f.json', *OUT], 'in/f.json'),

@@ -593,6 +593,16 @@ def test_of_too_many_backgrounds_some_from_all_over_are_used(photos, forgetful, 
     assert data.backgrounds.shape == (4, 32, 32, 3) and '4 of the 10' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('held', [True, False])
+def test_photographs_are_made_square_as_asked(photos, forgetful, monkeypatch, held):
+    wide = save(photos/'train'/'cat'/'0.png', noise(7, 60, 30))
+    monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 10**9*held)
+    for fit in myfolder.FITS:
+        data = mydatasets.load(f'folder:{photos}', size=16, fit=fit)
+        found = np.concatenate([pixels_of(data.train), pixels_of(data.validation)])
+        assert (found == read_image(wide, 16, fit=fit)).all((1, 2, 3)).any() and data.fit == fit
+
+
 def test_streamed_photographs_can_be_pictured_too(photos, monkeypatch, forgetful):
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 0)
     images = mydatasets.load(f'folder:{photos}', size=16).train

@@ -85,6 +85,21 @@ def test_photographs_are_read_as_a_folder_data_set_reads_them(tmp_path):
     path = str(tmp_path/'x.png')
     assert np.array_equal(predict.reader((16, 16, 3))(path), myfolder.read_image(path, 16))
     assert predict.reader((16, 16, 1))(path).shape == (16, 16, 1)
+    padded = predict.reader((16, 16, 3), fit='pad')(path)
+    assert np.array_equal(padded, myfolder.read_image(path, 16, fit='pad'))
+
+
+def test_photographs_are_fitted_as_the_weights_say_they_were_trained(world, tmp_path, monkeypatch):
+    folder, _ = world
+    for name in ('classifier.json', 'classifier.weights.h5'):
+        shutil.copy(folder/name, tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)).save(tmp_path/'x.png')
+    seen, reader = [], predict.reader
+    monkeypatch.setattr(predict, 'reader', lambda shape, invert, fit: seen.append(fit) or reader(shape))
+    for arguments, fit in ({'fit': 'pad'}, 'pad'), ({}, 'crop'), ({'fit': 'x'}, 'crop'), (['fit'], 'crop'):
+        know(tmp_path, arguments=arguments)
+        assert predict.main([str(tmp_path/'classifier'), str(tmp_path/'x.png')]) == 0
+        assert seen.pop() == fit
 
 
 def test_28_pixel_images_are_padded_as_their_sets_are_and_black_stays_black(tmp_path):

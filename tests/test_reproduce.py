@@ -128,7 +128,8 @@ def studio(folder):
 
 def test_a_folder_of_photographs_gets_its_case_study(tmp_path, capsys):
     out = str(tmp_path/'runs')
-    words = [studio(tmp_path/'parts'), '--size', '16', '--batchsize', '16', '--quick', '--quiet']
+    words = [studio(tmp_path/'parts'), '--size', '16', '--fit', 'pad', '--batchsize', '16', '--quick',
+             '--quiet']
     assert reproduce.main([*words, '--methods', 'baseline', 'textures', '--out', out]) == 0
     printed = capsys.readouterr().out
     assert 'parts: trained in the studio, tested in the field' in printed and 'drone study' in printed
@@ -136,7 +137,8 @@ def test_a_folder_of_photographs_gets_its_case_study(tmp_path, capsys):
     assert set(rows) == {'unet-otsu', 'unet-snap', 'raw-otsu'}
     assert (tmp_path/'runs'/'figures'/'parts-masks.png').exists()
     about = json.loads((tmp_path/'runs'/'saved'/'parts-textures-0.json').read_text())
-    assert about['arguments']['binarize'] == 'snap' and about['arguments']['settle'] == 0.3
+    own = about['arguments']
+    assert own['binarize'] == 'snap' and own['settle'] == 0.3 and own['fit'] == 'pad'
 
 
 def test_fill_puts_tables_under_their_titles_and_nothing_else(tmp_path):
