@@ -15,7 +15,7 @@ import mytables
 import myunseen
 import myweights
 from myevaluation import (BATCH, accuracy, data_arguments, load_data, method_name, precision, record,
-                          row_dataset, row_method)
+                          row_dataset, row_method, tests_of)
 
 KINDS = 'classifier', 'attention'
 
@@ -91,7 +91,7 @@ def run(args):
     data = load_data(args)
     if args.adversarial:
         myattack.demand_monochrome(data)
-    tests = data.tests | (myunseen.tests(data) if args.unseen else {})
+    tests = tests_of(data) | (myunseen.tests(data) if args.unseen else {})
     if args.csv:
         myrows.read(args.csv)   # a file of something else is refused before the work
     each, found = (functools.partial(record, args.csv) if args.csv else None), []

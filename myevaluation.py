@@ -1,5 +1,5 @@
 """What the two evaluators share: their arguments, the precision of networks, accuracy, names and rows."""
-from mycommon import UserError  # noqa: F401  (first: it quietens TensorFlow)
+from mycommon import UserError  # first: it quietens TensorFlow
 
 import argparse
 import contextlib
@@ -43,6 +43,13 @@ def load_data(args):
     attacked = getattr(args, 'adversarial', False)   # scores need the tests alone, an attacker is trained
     return mydatasets.load(args.dataset, args.data_dir, args.size, train=attacked, fit=args.fit,
                            skip_damaged=args.skip_damaged)
+
+
+def tests_of(data):
+    """Its tests by name. Errors: UserError for a folder that has none."""
+    if not data.tests:
+        raise UserError(f'{data.name} has no test images; put some into its folders test/<class>/')
+    return dict(data.tests)
 
 
 # Accuracy

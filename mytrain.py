@@ -2,6 +2,7 @@
 from mycommon import BrokenRun, Key, UserError, interruptible, whole_file  # first: it quietens TensorFlow
 
 import json
+import shlex
 import shutil
 import time
 
@@ -16,6 +17,7 @@ import myweights
 from mycheckpoints import checkpoints, folder_of, kept_precision, read_checkpoint, write_checkpoint
 from mydatagen import augmenter, batches, in_order, to_float
 from mydevices import agreement, chief, meet, strategy_of
+from myfolder import FITS
 from myprogress import Progress
 
 CHUNK_SECONDS = 0.5  # of steps between two looks at the losses
@@ -308,7 +310,7 @@ def finish(model, kind, args, data, *about, **more):
     meet(tf.distribute.get_strategy())
 
 
-def write(model, kind, args, data, settings, history, method, parents=None, network=None, say='', **more):
+def write(model, kind, args, data, settings, history, method, parents=None, network=None, say=(), **more):
     """Writes weights, sidecar and history, removes the checkpoints, and says what to run next."""
     with whole_file(args.output + '.history.json') as temporary, open(temporary, 'w') as f:
         json.dump(history, f)
@@ -320,4 +322,13 @@ def write(model, kind, args, data, settings, history, method, parents=None, netw
         validation={k: v for k, v in history[-1].items() if k.startswith('val_')},
         seconds=history[-1]['seconds'], **more)
     shutil.rmtree(folder_of(args.output), ignore_errors=True)
-    print(f'weights: {path}' + (f'\nnext: {say}' if say else ''))
+    print(f'weights: {path}')
+    if say:
+        print('next: python ' + shlex.join([*say, *same_images(args)]))
+
+
+def same_images(args):
+    """The options with which the next command reads the images as this one did."""
+    given = {'--data-dir': args.data_dir, '--size': args.size, '--fit': (args.fit != FITS[0]) and args.fit}
+    words = [w for option, value in given.items() if value for w in (option, str(value))]
+    return words + ['--skip-damaged']*args.skip_damaged

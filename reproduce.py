@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import resource
+import shlex
 import sys
 import time
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import myargs
 import evaluate
 import evaluate_seg
 import mydatasets
+import myevaluation
 import myreport
 import myrows
 import myweights
@@ -222,14 +224,14 @@ def train(plan, name, wanted):
         return
     argv = plan.argv(name) + (['--overwrite'] if about else ['--resume'])
     script = phase(name, plan.monochrome).script
-    print(f'== python {script}.py {" ".join(argv)}', flush=True)
+    command = shlex.join(['python', script + '.py', *argv])
+    print(f'== {command}', flush=True)
     began = time.monotonic()
     code = SCRIPTS[script].main(argv)
     if code:
         raise Stopped(code)
     log(plan.args, {'phase': name, 'dataset': plan.dataset, 'seed': plan.seed, 'settings': wanted,
-                    'seconds': round(time.monotonic() - began, 1),
-                    'command': f'python {script}.py {" ".join(argv)}'})
+                    'seconds': round(time.monotonic() - began, 1), 'command': command})
 
 
 class Stopped(Exception):
@@ -251,7 +253,7 @@ def log(args, entry):
 def tests_of(plan):
     """{name of a test: Test} asked for. The attack is not one of them: it trains a generator of its own."""
     data = plan.load()
-    tests = dict(data.tests)
+    tests = myevaluation.tests_of(data)
     if plan.monochrome and 'noises' in plan.args.tests:
         tests |= plan.load('_noises').tests
     if plan.monochrome and 'unseen' in plan.args.tests:
@@ -330,7 +332,7 @@ def run(args):
         print('stopped by a phase; the same command continues', file=sys.stderr)
         return e.args[0]
     if not args.tables_only:
-        log(args, {'command': 'python reproduce.py ' + ' '.join(args.words),
+        log(args, {'command': shlex.join(['python', 'reproduce.py', *args.words]),
                    'seconds': round(time.monotonic() - began)})
     rows = myreport.tables(args.out, args.dataset)
     myreport.figures(args.out, plans, rows)

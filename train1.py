@@ -43,7 +43,7 @@ def run(args):
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
                               mytrain.validator(model, data), began=began)
         mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
-                       say=f'python train2.py {args.dataset} {args.output}')
+                       say=['train2.py', args.dataset, args.output])
 
 
 def main(argv=None):

@@ -199,8 +199,8 @@ def run(args):
                 mycheckpoints.forget(args)
         mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet',
                        {'classifier': args.classifier}, {'width': args.width},
-                       f'python train3.py {args.dataset} {args.classifier} {args.output} '
-                       + ('otsu adv' if data.monochrome else 'snap textures'),
+                       ['train3.py', args.dataset, args.classifier, args.output,
+                        *(('otsu', 'adv') if data.monochrome else ('snap', 'textures', '--settle', '0.3'))],
                        area=found)
 
 

@@ -292,7 +292,7 @@ def run(args):
         history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
                               began=began)
         mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
-                       about_f.get('network'), f'python evaluate.py {args.dataset} {args.output}')
+                       about_f.get('network'), ['evaluate.py', args.dataset, args.output])
 
 
 def method(args):

@@ -79,7 +79,7 @@ def run(args):
         mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',
                        {'global': args.global_classifier or args.output + '-global'},
                        {**about.get('network', {}), 'tau': args.tau},
-                       f'python evaluate.py {args.dataset} {args.output}')
+                       ['evaluate.py', args.dataset, args.output])
 
 
 def main(argv=None):

@@ -483,6 +483,10 @@ CASES = {
         'train3', [PHOTOS, C, 'heuristic', 'otsu', 'real', *SMALL, *OUT], 'give', folder()),
     'attack on colour images': (
         'evaluate', [PHOTOS, C, '--size', '16', '--adversarial'], 'leave out --adv', folder()),
+    'folder without tests': (
+        'evaluate', [PHOTOS, C, '--size', '16'], 'no test images', folder(splits=('train',))),
+    'tables of a folder without tests': ('reproduce', [PHOTOS, '--size', '16', '--out', '{tmp}/none'],
+                                         'no test images', folder(splits=('train',))),
     'masks without truth': ('evaluate_seg', [PHOTOS, CU, '--size', '16'], 'true masks', folder()),
     'no photographs': ('train3', ['toy', F, U, 'otsu', 'real', '--backgrounds', '{tmp}/nothing', *OUT],
                        '--backgrounds {tmp}/nothing'),

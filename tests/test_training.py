@@ -258,6 +258,7 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
     assert MAINS[script](toys.argv(script, tmp_path, 'out')) == 0
     shown = capsys.readouterr()
     assert shown.err == '' and shown.out.splitlines()[-1].startswith(f'next: python {NEXT[script]}.py toy ')
+    assert '--' not in shown.out
     assert sorted(f for f in os.listdir(tmp_path) if 'out' in f) == [
         'out.history.json', 'out.json', 'out.weights.h5']
     about = myweights.read_sidecar(str(tmp_path/'out'))
@@ -270,6 +271,12 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
     assert all(np.isfinite(v) for line in history for v in line.values())
     model, _ = myweights.load(str(tmp_path/'out'), shape=SHAPE, classes=CLASSES)
     assert np.isfinite(model(np.zeros((1, *SHAPE), np.float32))).all()
+
+
+def test_what_to_run_next_reads_the_same_images():
+    given = ['--data-dir', 'my sets', '--size', '32', '--fit', 'pad', '--skip-damaged']
+    assert mytrain.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
+    assert mytrain.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
 
 
 @pytest.mark.slow
