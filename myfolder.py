@@ -307,7 +307,7 @@ def _damage(folder, decode):
 
 
 def _class_problems(folder):
-    """(errors, warnings): classes without images, unknown classes, images in no class."""
+    """(errors, warnings): classes without images or with too few, unknown classes, images in no class."""
     errors, notes = [], []
     for split, files in folder.splits.items():
         where = os.path.join(folder.root, split)
@@ -321,6 +321,9 @@ def _class_problems(folder):
         bad = errors if split == 'train' or not files.paths else notes
         empty = empty if files.paths else [where]
         bad += [f'{printable(c)}: no images ({" ".join(ENDINGS)})' for c in empty]
+        single = [c for c, n in zip(folder.classes, counts) if n == 1 and split == 'train']
+        errors += [f'{printable(os.path.join(where, c))}: one image; a class needs one to train on and one '
+                   'to validate on' for c in single]
         notes += [f'{printable(p)}: ignored, it lies in no class folder' for p in _images(where)]
     return errors, notes
 
@@ -342,8 +345,8 @@ def check(folder, skip_damaged=False, decode=True):
 
     decode=False looks at headers alone: fast, but blind to truncation and to masks of another aspect.
     UserError, with the whole report below its first line, when a test has a class that train/ lacks, a class
-    of train/ or a whole test is empty, or files are damaged and not skipped. A damaged mask takes its image
-    along, or its split would lose all masks.
+    of train/ has less than two images, a whole test is empty, or files are damaged and not skipped. A damaged
+    mask takes its image along, or its split would lose all masks.
     """
     damaged = _damage(folder, decode)
     kept = _without(folder, {p for p, _ in damaged})

@@ -308,19 +308,25 @@ def record_masks(plan):
             myrows.append(path, evaluate_seg.raw_row(data, test))
 
 
-def is_monochrome(args, dataset):
-    """Do its tests lie behind x > 0? Tables alone need no data: without it the known names answer."""
+def checked(plan):
+    """The plan with what its data set is like. What would stop a row after hours is told now."""
     try:
-        return Plan(args, dataset, 0, monochrome=False).load().monochrome
+        data = plan.load('')
     except UserError:
-        if args.tables_only:
-            return not dataset.startswith('folder:')
+        if plan.args.tables_only:   # they need no data: without it the known names answer
+            return plan._replace(monochrome=not plan.dataset.startswith('folder:'))
         raise
+    if not plan.args.tables_only:
+        myevaluation.tests_of(data)
+        if 'real' in plan.args.methods and not data.monochrome and data.backgrounds is None:
+            raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
+                            'backgrounds/, or leave the row out')
+    return plan._replace(monochrome=data.monochrome)
 
 
 def run(args):
     began = time.monotonic()
-    plans = [Plan(args, d, 0, is_monochrome(args, d)) for d in args.dataset]
+    plans = [checked(Plan(args, d, 0, monochrome=False)) for d in args.dataset]
     units = [(plan._replace(seed=seed), method) for plan in plans for seed in range(args.seeds)
              for method in args.methods]
     part, parts = args.shard

@@ -487,6 +487,9 @@ CASES = {
         'evaluate', [PHOTOS, C, '--size', '16'], 'no test images', folder(splits=('train',))),
     'tables of a folder without tests': ('reproduce', [PHOTOS, '--size', '16', '--out', '{tmp}/none'],
                                          'no test images', folder(splits=('train',))),
+    'row on real photographs without photographs': (
+        'reproduce', [PHOTOS, '--size', '16', '--methods', 'textures', 'real', '--out', '{tmp}/none'],
+        'leave the row out', folder()),
     'masks without truth': ('evaluate_seg', [PHOTOS, CU, '--size', '16'], 'true masks', folder()),
     'no photographs': ('train3', ['toy', F, U, 'otsu', 'real', '--backgrounds', '{tmp}/nothing', *OUT],
                        '--backgrounds {tmp}/nothing'),

@@ -641,6 +641,15 @@ def test_a_data_set_of_every_kind_of_file_loads_in_one_shape(tmp_path, forgetful
     assert pixels_of(data.tests['test'].images()).shape == (20, 24, 24, 3)
 
 
+def test_a_class_of_one_image_cannot_be_trained_and_validated_on(photos):
+    for name in '1.png', '2.png':
+        os.remove(photos/'train'/'dog'/name)
+    assert 'one to train on and one to validate on' in line_of(report(photos), photos/'train'/'dog')
+    cut(photos/'train'/'cat'/'0.png')
+    cut(photos/'train'/'cat'/'1.png')
+    assert line_of(report(photos, skip_damaged=True), photos/'train'/'cat')   # what is left counts
+
+
 def test_one_report_of_a_broken_folder_names_every_problem_by_its_path(photos):
     broken = break_all(photos)
     source, copy = photos/'train'/'cat'/'1.png', photos/'test-studio'/'cat'/'copy.png'
