@@ -21,7 +21,8 @@ import mytrain
 import myweights
 from mydatagen import in_order, spread, to_float
 
-COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything
+COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything,
+KNOWN = 0.5                # unless objects are that small: then f(m x) is right at least as often as this
 DEAD = 1e-3, 1 - 1e-3      # a mean of the unbinarised masks outside: no gradient leads back
 CHANCE = 1.5               # times 1/classes: an accuracy of f(m x) below says that the masks hide the object
 PAPER = {'lr': 1e-5, 'area': 0.2, 'fill': 'black'}
@@ -130,7 +131,8 @@ def alive(means, step):
 
 def collapse(found, classes):
     """What is wrong with masks that show nothing, everything, or not the object; None when nothing is."""
-    if not COLLAPSED[0] < found['val_area'] < COLLAPSED[1]:
+    least = DEAD[0] if found['val_masked'] >= KNOWN else COLLAPSED[0]
+    if not least < found['val_area'] < COLLAPSED[1]:
         return f'they cover {100*found["val_area"]:.1f} % of the image'
     if found['val_masked'] < CHANCE/classes:
         return f'the accuracy of f(m x) is {100*found["val_masked"]:.1f} %, which is chance'

@@ -200,6 +200,8 @@ def test_masks_that_show_nothing_everything_or_not_the_object_count_as_collapsed
     assert train2.collapse({'val_area': 0.3, 'val_masked': 0.9}, 10) is None
     assert 'cover' in train2.collapse({'val_area': 0.001, 'val_masked': 0.9}, 10)
     assert 'cover' in train2.collapse({'val_area': 0.999, 'val_masked': 0.9}, 10)
+    assert train2.collapse({'val_area': 0.005, 'val_masked': 0.9}, 10) is None   # small objects
+    assert 'cover' in train2.collapse({'val_area': 0.005, 'val_masked': 0.4}, 10)
     assert 'chance' in train2.collapse({'val_area': 0.3, 'val_masked': 0.11}, 10)
 
 
