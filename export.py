@@ -25,6 +25,8 @@ from myfolder import printable
 ENDINGS = {'keras': '.keras', 'savedmodel': '-savedmodel', 'tflite': '.tflite', 'onnx': '.onnx'}
 PACKAGES = {'onnx': ('tf2onnx', 'onnx', 'onnxruntime')}   # beside the pinned requirements
 OUTPUTS = {'classifier': 'probabilities', 'attention': 'probabilities', 'unet': 'mask'}
+SQUARE = {'crop': 'the central square of a photograph',
+          'pad': 'a whole photograph, padded to a square with the colour of its border'}
 IMAGES = 8               # random ones that the file has to agree on
 TOLERANCE = 1e-4         # of the largest output
 
@@ -204,8 +206,9 @@ def report(path, args, about, kind, apart):
     h, w, c = about['shape']
     output = 'logits' if args.logits else OUTPUTS[kind]
     size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"])})'
-    print(f'written: {printable(path)}\ninput: float32 (n, {h}, {w}, {c}), pixels 0..255, '
-          f'{"RGB" if c == 3 else "grey"}\noutput: float32 {size}, {output}\n'
+    pixels = 'RGB, ' + SQUARE[myweights.fit_of(about)] if c == 3 else 'grey'
+    print(f'written: {printable(path)}\ninput: float32 (n, {h}, {w}, {c}), pixels 0..255, {pixels}\n'
+          f'output: float32 {size}, {output}\n'
           f'largest difference from the network on {IMAGES} random images: {apart:.1e} of the largest output')
     if kind != 'unet':
         print('classes: ' + ', '.join(about['classes'][:20])
