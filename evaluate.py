@@ -30,7 +30,7 @@ def arguments():
     p.add_argument('--csv', metavar='FILE', help='append the rows to this file, each once')
     p.add_argument('--method', type=method_name, help='name of the rows; None: what the sidecar says')
     p.add_argument('--unseen', action='store_true', help='also backgrounds that training knows nothing of, '
-                   'with and without a halo around the object (monochrome sets)')
+                   'with and without a halo around the object (monochrome sets; photographs with masks)')
     p.add_argument('--adversarial', action='store_true', help='also under attack by a generator trained '
                    'against these weights: minutes for each (monochrome sets)')
     data_arguments(p)

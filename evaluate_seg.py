@@ -1,5 +1,5 @@
 """Scores of masks against the true ones: IoU, Dice and area, beside Otsu's threshold on the raw pixels."""
-from mycommon import Key, UserError, guard  # first: it quietens TensorFlow
+from mycommon import Key, guard  # first: it quietens TensorFlow
 
 import argparse
 import os
@@ -60,15 +60,6 @@ def truth(batch):
     if 'm' in batch:
         return tf.round(to_float(batch['m']))
     return tf.cast(batch['x'] > 0, tf.float32)
-
-
-def test_with_truth(data):
-    """(name, Test) of the first test set whose true masks are known. Errors: UserError."""
-    for name, test in data.tests.items():
-        if test.paste is None and (data.monochrome or test.images().m is not None):
-            return name, test
-    raise UserError(f'the true masks of {data.name} are not known; put them into its folder masks/, by the '
-                    'paths of the test images')
 
 
 def overlap(m, t):
@@ -133,7 +124,7 @@ def run(args):
     if args.csv:
         myrows.read(args.csv)
     data = load_data(args)
-    name, test = test_with_truth(data)
+    name, test = mydatasets.with_truth(data)
     with precision(args.precision):
         unet, about = myweights.load(args.unet, 'unet', data.shape, fit=data.fit)
         rows = [unet_row(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize),

@@ -145,6 +145,15 @@ def true_mask(x, halo=HALO):
     return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), halo)
 
 
+def with_truth(data):
+    """(name, Test) of the first test set whose true masks are known. Errors: UserError."""
+    for name, test in data.tests.items():
+        if test.paste is None and (data.monochrome or test.images().m is not None):
+            return name, test
+    raise UserError(f'the true masks of {data.name} are not known; put them into its folder masks/, by the '
+                    'paths of the test images')
+
+
 def paste(pattern, halo=HALO):
     """A pattern (h, w) -> function that lays it behind x > 0 grown by `halo` pixels (monochrome images)."""
     b = tf.constant(pattern, tf.float32)[None, :, :, None]

@@ -28,7 +28,9 @@ ABLATION = {'best-short': 'Best at a third of its length', 'textures': 'no adver
             'best-rate': "the generator's rate 1e-4, not 1e-3", 'best-settle': 'augmented to the end',
             'best': 'Best at its full length'}
 COMPARED = ('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal'), ('best', 'real')
-UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'   # of monochrome sets
+# rows that are something else in monochrome sets and in photographs
+UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
+MIXED = {'best-short': 'Textures and adversary'}   # Best of photographs has no adversary
 # Accuracy in %: TESTS and the mean of the six patterns, Cruz et al., ICPR 2020 (poster and slides)
 PUBLISHED = {
     'mnist': {'baseline': (97.3, 38.0, 24.3, 61.4, 32.9, 19.7, 11.2, 31.3),
@@ -115,9 +117,13 @@ def seeds_of(tests, names):
     return str(counts[0]) if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'
 
 
-def name_of(method, patterns=False):
-    """The method's name in a table. patterns: are its `real` backgrounds the test patterns?"""
-    return UPPER_BOUND if patterns and method == 'real' else METHODS.get(method, method)
+def name_of(method):
+    return METHODS.get(method, method)
+
+
+def row_names(photographs):
+    """{method: its name} of the rows of a table, in order."""
+    return METHODS | (MIXED if photographs else {'real': UPPER_BOUND})
 
 
 def title_of(dataset):
@@ -126,7 +132,7 @@ def title_of(dataset):
 
 def in_order(methods):
     """The paper's order; ablations and unknown ones behind, as they come."""
-    known = list(METHODS)
+    known = [*METHODS, *MIXED]
     return sorted(methods, key=lambda m: known.index(m) if m in known else len(known))
 
 
@@ -139,12 +145,12 @@ def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
     """
     found, notes = select(rows, dataset, settings)
     known = PUBLISHED.get(dataset, {}) if published else {}
-    names, lines = [*TESTS, MEAN], []
-    for method in in_order(m for m in {**found, **known} if m in METHODS):
+    names, titles, lines = [*TESTS, MEAN], row_names(False), []
+    for method in in_order(m for m in {**found, **known} if m in titles):
         tests, numbers = found.get(method, {}), known.get(method, [None]*len(names))
         line = [cell(tests.get(t), p) for t, p in zip(names, numbers)] + [cell(tests.get(WORST))]*worst
         if tests.keys() & set(names) or method in known:
-            lines.append([name_of(method, True), *line, seeds_of(tests, names)])
+            lines.append([titles[method], *line, seeds_of(tests, names)])
     notes = [INTERVAL_NOTE, *([PUBLISHED_NOTE] if known else []),
              *([ATTENTION_NOTE] if 'attention' in known else []), *notes]
     title = f'{title_of(dataset)}: accuracy by background'
@@ -152,21 +158,19 @@ def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
 
 
 def photograph_tests(found):
-    """{test: its title} of a folder; what is like the training images comes first."""
-    tests = sorted({t for tests in found.values() for t in tests}, key=lambda t: ('studio' not in t, t))
-    return {t: t.removeprefix('test-') for t in tests}
+    """{test: its title} of a folder; what is like the training images comes first. {} of other sets."""
+    tests = {t for tests in found.values() for t in tests if t.startswith('test')}
+    return {t: t.removeprefix('test-') for t in sorted(tests, key=lambda t: ('studio' not in t, t))}
 
 
 def case_study_table(rows, dataset, settings=None):
     """A folder of photographs: methods x its tests, beside the published drone study (another data set)."""
     found, notes = select(rows, dataset, settings)
-    names, lines = photograph_tests(found), []
-    mixed = {'best-short': 'Textures and adversary'}   # photographs' Best has no adversary
-    for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in {**METHODS, **mixed}):
+    names, titles, lines = photograph_tests(found), row_names(True), []
+    for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in titles):
         tests = found.get(method, {})
         paper = f'{PUBLISHED_DRONE[method]:.1f}' if method in PUBLISHED_DRONE else MISSING
-        name, cells = mixed.get(method, name_of(method)), [cell(tests.get(t)) for t in names]
-        lines.append([name, *cells, paper, seeds_of(tests, names)])
+        lines.append([titles[method], *(cell(tests.get(t)) for t in names), paper, seeds_of(tests, names)])
     notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, which are other '
              'photographs; only the order of the methods is to be compared.', *notes]
     return Table(f'{title_of(dataset)}: trained in the studio, tested in the field',
@@ -177,20 +181,22 @@ def case_study_table(rows, dataset, settings=None):
 def unseen_table(rows, dataset, settings=None, halo=True):
     """Methods x unseen families, their mean, and with halo the attack; a dagger where training saw one."""
     found, notes = select(rows, dataset, settings)
-    ending = '' if halo else '-nohalo'
-    names = [f'unseen-{f}{ending}' for f in myunseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*halo
+    photographs = bool(photograph_tests(found))
+    titles, seen = row_names(photographs), myunseen.SEEN_IN_COLOUR if photographs else myunseen.SEEN
+    ending, attacked = '' if halo else '-nohalo', halo and any('attack' in tests for tests in found.values())
+    names = [f'unseen-{f}{ending}' for f in myunseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*attacked
     lines, marked = [], False
-    for method in in_order(m for m in found if m in METHODS and found[m].keys() & set(names)):
+    for method in in_order(m for m in found if m in titles and found[m].keys() & set(names)):
         line = [cell(found[method].get(t)) for t in names]
         for i, family in enumerate(myunseen.FAMILIES):
-            if family in myunseen.SEEN.get(method, ()) and line[i] != MISSING:
+            if family in seen.get(method, ()) and line[i] != MISSING:
                 line[i], marked = line[i] + ' †', True
-        lines.append([name_of(method, True), *line, seeds_of(found[method], names)])
+        lines.append([titles[method], *line, seeds_of(found[method], names)])
     notes = [INTERVAL_NOTE, *['†: the row was trained on this family or the like of it.']*marked,
-             *['Attack: a generator trained against each network, the strongest of four.']*halo, *notes]
-    titles = [*myunseen.FAMILIES, 'mean', *(['attack']*halo)]
+             *['Attack: a generator trained against each network, the strongest of four.']*attacked, *notes]
+    columns = [*myunseen.FAMILIES, 'mean', *(['attack']*attacked)]
     return Table(f'{title_of(dataset)}: backgrounds never trained on, '
-                 + ('2-pixel halo' if halo else 'no halo'), ['method', *titles, 'seeds'], lines, notes)
+                 + ('2-pixel halo' if halo else 'no halo'), ['method', *columns, 'seeds'], lines, notes)
 
 
 def ablation_table(rows, dataset, settings=None):
@@ -247,8 +253,8 @@ def differences(a, b, names):
 def differences_table(rows, dataset, settings=None):
     """How much one method is better than another on each test, and how likely that is by chance."""
     found, notes = select(rows, dataset, settings)
-    names = {t: title for t, title in SUMMARIES.items() if any(t in tests for tests in found.values())} \
-        or photograph_tests(found)
+    names = photograph_tests(found) | {
+        t: title for t, title in SUMMARIES.items() if any(t in tests for tests in found.values())}
     pairs = [(a, b) for a, b in COMPARED if a in found and b in found]
     lines = [[f'{name_of(a)} – {name_of(b)}', *differences(found[a], found[b], names)] for a, b in pairs]
     notes = [f'Points, mean ± half of the 95 % interval, paired over seeds (t-test); no test below {FEWEST} '

@@ -1,4 +1,4 @@
-"""Backgrounds that training knows nothing of, to test monochrome sets with: another one behind every image.
+"""Backgrounds that training knows nothing of, another one behind every test image whose object is known.
 
 A background is a pure function of its family and the image's row: rows are drawn in fixed chunks, each from
 its own seed, so neither the batch size nor the number of images changes them. No family may become a source
@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import mybackgrounds
 import mydatasets
+from mydatagen import to_float
 from myfolder import read_image
 
 SEED = 1000
@@ -34,45 +35,49 @@ CROSSES = 8             # in an image
 FONT = 0.35, 0.5, 0.7   # height of the letters, in sides
 PAGE = 12               # sides of a page of text that fragments are cut from
 SHIFT = 3               # pixels at most by which border-bound patterns are moved
+COLOUR_ROWS = 2000      # backgrounds in colour, for as many images; further images begin anew
 # what a method has been trained on, by the name of its row
 SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted')}
+SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',)}
 
 
-# Families: (side, n, numpy RandomState) -> (n, side, side) in [0, 1].
+# Families: (side, n, numpy RandomState) -> (n, side, side) in [0, 1]; `coloured` gives them colour.
 
 def crops(pictures, side, n, random):
-    """Random windows of pictures (H, W) in [0, 1], H and W >= side."""
+    """Random windows of pictures (H, W[, c]) in [0, 1], H and W >= side."""
     which, u = random.randint(len(pictures), size=n), random.uniform(size=(2, n))
-    out = np.empty((n, side, side), np.float32)
+    out = np.empty((n, side, side, *pictures[0].shape[2:]), np.float32)
     for k, picture in enumerate(pictures):
         mine = which == k
-        windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side))
+        windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side), (0, 1))
         rows, cols = (np.floor(u[i, mine]*windows.shape[i]).astype(int) for i in (0, 1))
-        out[mine] = windows[rows, cols]
+        found = windows[rows, cols]
+        out[mine] = found if picture.ndim == 2 else np.moveaxis(found, 1, -1)
     return out
 
 
 @functools.lru_cache(maxsize=2)
-def _photographs(side):
-    """Grey pictures (H, W) of every photograph at every reduction that leaves at least `side` pixels."""
+def _photographs(side, mode):
+    """Pictures (H, W[, 3]) of every photograph at every reduction that leaves at least `side` pixels; mode:
+    L (grey), or RGB for the coloured ones."""
     found = []
-    for name in PHOTOGRAPHS:
+    for name in PHOTOGRAPHS if mode == 'L' else COLOURED:
         try:
             with Image.open(os.path.join(PICTURES, name)) as im:
-                grey = im.convert('L')
+                picture = im.convert(mode)
         except OSError as e:
             raise UserError(f'{PICTURES}/{name} is missing or damaged; reinstall scikit-image') from e
         for r in REDUCTIONS:
-            scale = max(1/r, side/min(grey.size))
-            size = [max(side, round(scale*s)) for s in grey.size]
-            found.append(np.asarray(grey.resize(size, Image.Resampling.BOX), np.float32)/255)
+            scale = max(1/r, side/min(picture.size))
+            size = [max(side, round(scale*s)) for s in picture.size]
+            found.append(np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32)/255)
     return found
 
 
-def photographs(side, n, random):
-    """Grey crops, each brought to full contrast."""
-    b = crops(_photographs(side), side, n, random)
-    low, high = (r(b, axis=(1, 2), keepdims=True) for r in (np.min, np.max))
+def photographs(side, n, random, mode='L'):
+    """Crops, each brought to full contrast."""
+    b = crops(_photographs(side, mode), side, n, random)
+    low, high = (r(b, axis=tuple(range(1, b.ndim)), keepdims=True) for r in (np.min, np.max))
     return (b - low)/np.maximum(high - low, 1/255)
 
 
@@ -178,40 +183,56 @@ FAMILIES = {'photographs': photographs, 'gratings': gratings, 'crosses': crosses
             'patterns-inverted': inverted}
 
 
+def coloured(family, side, n, random):
+    """The family in colour, (n, side, side, 3): white is white and photographs have their own colours, all
+    else lies between two random ones."""
+    if family == 'photographs':
+        return photographs(side, n, random, 'RGB')
+    b = np.repeat(FAMILIES[family](side, n, random)[..., None], 3, -1)
+    if family == 'white':
+        return b
+    ends = random.uniform(size=(2, n, 1, 1, 3))
+    return ends[0] + b*(ends[1] - ends[0])
+
+
 # Tests
 
 @functools.lru_cache(maxsize=1)   # a family is used twice in a row, with and without a halo
-def bank(family, side, n, seed=SEED):
-    """uint8 (n, side, side, 1): the backgrounds of rows 0 to n - 1."""
+def bank(family, side, n, channels=1, seed=SEED):
+    """uint8 (n, side, side, channels): the backgrounds of rows 0 to n - 1."""
     chunks = []
     for c in range(-(-n//CHUNK)):
         random = np.random.RandomState([seed, zlib.crc32(family.encode()), c])   # its streams never change
-        b = np.asarray(FAMILIES[family](side, CHUNK, random), np.float32)
-        chunks.append(np.round(b*255).astype(np.uint8))
-    return np.concatenate(chunks)[:n, ..., None]
+        b = FAMILIES[family](side, CHUNK, random)[..., None] if channels == 1 else \
+            coloured(family, side, CHUNK, random)
+        chunks.append(np.round(np.asarray(b, np.float32)*255).astype(np.uint8))
+    return np.concatenate(chunks)[:n]
 
 
-def backgrounds(family, side, rows, seed=SEED):
-    """float32 (k, side, side, 1) in [0, 1]: the backgrounds of some rows."""
+def backgrounds(family, side, rows, channels=1, seed=SEED):
+    """float32 (k, side, side, channels) in [0, 1]: the backgrounds of some rows."""
     rows = np.asarray(rows)
-    return bank(family, side, int(rows.max()) + 1, seed)[rows].astype(np.float32)/255
+    return bank(family, side, int(rows.max()) + 1, channels, seed)[rows].astype(np.float32)/255
 
 
 def paste(family, images, halo):
-    """(x, rows) -> x before its own background of the family, outside x > 0 grown by `halo` pixels."""
+    """(x, rows) -> x before its own background of the family, outside its object grown by `halo` pixels."""
     def onto(x, rows):
-        with tf.init_scope():   # a tensor beside the graph of tf.data, not a constant of megabytes in it
-            b = tf.constant(bank(family, x.shape[1], len(images())))
-        m = mydatasets.true_mask(x, halo)
-        return mybackgrounds.compose(x, m, tf.cast(tf.gather(b, rows), tf.float32)/255)
+        side, channels = x.shape[1], x.shape[-1]
+        n, masks = len(images()), images().m
+        with tf.init_scope():   # tensors beside the graph of tf.data, not constants of megabytes in it
+            b = tf.constant(bank(family, side, n if channels == 1 else min(n, COLOUR_ROWS), channels))
+            masks = masks if masks is None else tf.constant(masks)
+        m = mydatasets.true_mask(x, halo) if masks is None else \
+            mybackgrounds.dilate(tf.round(to_float(tf.gather(masks, rows))), halo)
+        return mybackgrounds.compose(x, m, to_float(tf.gather(b, rows % len(b))))
     return onto
 
 
 def tests(data):
-    """{unseen-<family>[-nohalo]: Test} of a monochrome data set. Errors: UserError for colour sets."""
-    if not data.monochrome:
-        raise UserError(f'unseen backgrounds are laid behind x > 0, which says nothing in the colour '
-                        f'images of {data.name}; leave out --unseen')
-    images = next(iter(data.tests.values())).images
+    """{unseen-<family>[-nohalo]: Test} on the images of a monochrome set, or of the first test of photographs
+    that has true masks. Errors: UserError for none."""
+    test = next(iter(data.tests.values())) if data.monochrome else mydatasets.with_truth(data)[1]
+    images = test.images
     return {f'unseen-{family}{ending}': mydatasets.Test(images, paste(family, images, halo))
             for family in FAMILIES for ending, halo in (('', mydatasets.HALO), ('-nohalo', 0))}

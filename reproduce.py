@@ -254,9 +254,9 @@ def tests_of(plan):
     """{name of a test: Test} asked for. The attack is not one of them: it trains a generator of its own."""
     data = plan.load()
     tests = myevaluation.tests_of(data)
-    if plan.monochrome and 'noises' in plan.args.tests:
+    if 'noises' in plan.args.tests:
         tests |= plan.load('_noises').tests
-    if plan.monochrome and 'unseen' in plan.args.tests:
+    if 'unseen' in plan.args.tests:
         import myunseen
         tests |= myunseen.tests(data)
     return tests
@@ -269,7 +269,7 @@ def record(plan, name):
     key = {'dataset': dataset, 'method': name, 'seed': plan.seed, 'settings': settings}
     rows = myrows.read(accuracy_csv)
     tests = tests_of(plan)
-    wanted = [*tests, *(['attack'] if 'attack' in plan.args.tests and plan.monochrome else [])]
+    wanted = [*tests, *(['attack'] if 'attack' in plan.args.tests else [])]
     missing = [t for t in wanted if not myrows.done(rows, **key, test=t)]
     if not missing:
         return
@@ -296,7 +296,7 @@ def record_masks(plan):
         return
     data = plan.load()
     try:
-        _, test = evaluate_seg.test_with_truth(data)
+        _, test = mydatasets.with_truth(data)
     except UserError:
         return   # photographs without masks
     ensure(plan, 'unet')
@@ -316,12 +316,16 @@ def checked(plan):
         if plan.args.tables_only:   # they need no data: without it the known names answer
             return plan._replace(monochrome=not plan.dataset.startswith('folder:'))
         raise
+    plan = plan._replace(monochrome=data.monochrome)
     if not plan.args.tables_only:
-        myevaluation.tests_of(data)
+        for test in {'noises', 'attack'} & set(plan.args.tests) if not data.monochrome else ():
+            raise UserError(f'--tests {test} is for monochrome sets, {plan.dataset} is in colour; leave it '
+                            'out')
+        tests_of(plan)
         if 'real' in plan.args.methods and not data.monochrome and data.backgrounds is None:
             raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
                             'backgrounds/, or leave the row out')
-    return plan._replace(monochrome=data.monochrome)
+    return plan
 
 
 def run(args):

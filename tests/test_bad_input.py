@@ -490,6 +490,11 @@ CASES = {
     'row on real photographs without photographs': (
         'reproduce', [PHOTOS, '--size', '16', '--methods', 'textures', 'real', '--out', '{tmp}/none'],
         'leave the row out', folder()),
+    'noise in colour': ('reproduce', [PHOTOS, '--size', '16', '--tests', 'attack', '--out', '{tmp}/none'],
+                        '--tests attack is for monochrome sets', folder()),
+    'unseen backgrounds where no object is known': (
+        'reproduce', [PHOTOS, '--size', '16', '--tests', 'unseen', '--out', '{tmp}/none'], 'true masks',
+        folder()),
     'masks without truth': ('evaluate_seg', [PHOTOS, CU, '--size', '16'], 'true masks', folder()),
     'no photographs': ('train3', ['toy', F, U, 'otsu', 'real', '--backgrounds', '{tmp}/nothing', *OUT],
                        '--backgrounds {tmp}/nothing'),

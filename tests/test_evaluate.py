@@ -191,12 +191,12 @@ def test_scores_use_the_masks_of_the_images_where_they_have_some():
     tests = {'test-field': mydatasets.Test(lambda: Images(x, images.y)),
              'test-studio': mydatasets.Test(lambda: images)}
     data = mydatasets.load('toy')._replace(shape=(16, 16, 3), name='folder:photos', tests=tests)
-    name, test = evaluate_seg.test_with_truth(data)
+    name, test = mydatasets.with_truth(data)
     assert name == 'test-studio'
     found = evaluate_seg.scores(lambda x: tf.cast(x[..., :1] < 0.5, tf.float32), test, 2)
     assert found == {'n': 5, 'iou': 1, 'dice': 1, 'area': 0.25, 'true_area': 0.25}
     with pytest.raises(UserError, match='true masks of folder:photos'):
-        evaluate_seg.test_with_truth(data._replace(tests={'test-field': data.tests['test-field']}))
+        mydatasets.with_truth(data._replace(tests={'test-field': data.tests['test-field']}))
 
 
 def test_raw_otsu_takes_what_differs_from_the_border():

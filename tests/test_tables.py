@@ -145,6 +145,17 @@ def test_differences_of_photographs_stand_by_test():
     assert table.rows == [['Best – Real', '-5.00 ± 0.00 (p < 0.001)', '-5.00 ± 0.00 (p < 0.001)', '3']]
 
 
+def test_photographs_have_their_own_tests_names_and_daggers_before_unseen_backgrounds():
+    tests = ['test-studio', *(f'unseen-{f}' for f in FAMILIES)]
+    rows = [r for m in ('real', 'best-short', 'best') for r in rows_of(m, {0: 0.75}, tests, dataset='signs')]
+    table = mytables.unseen_table(rows, 'signs')
+    assert [r[0] for r in table.rows] == ['Real', 'Best', 'Textures and adversary']
+    assert 'attack' not in table.columns and len(table.notes) == 2
+    assert line(table, 'Real')['photographs'] == '75.0 †' and line(table, 'Real')['text'] == '75.0'
+    assert mytables.case_study_table(rows, 'signs').columns[1:] == ['studio', 'paper: drone study', 'seeds']
+    assert mytables.differences_table(rows, 'signs').columns == ['', 'studio', 'unseen', 'seeds']
+
+
 def test_masks_table():
     rows = [{'dataset': 'mnist', 'method': 'unet-otsu', 'seed': s, 'n': 10, 'iou': v, 'dice': .9,
              'area': .2, 'true_area': .15, 'settings': 'a'} for s, v in ((0, .75), (1, .77))]

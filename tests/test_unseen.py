@@ -82,11 +82,53 @@ def test_the_patterns_are_never_those_of_the_test_sets():
     assert white.max() < 0.55 and inverted.min() > 0.45
 
 
-def test_colour_sets_are_refused_in_one_line(data):
+def test_colour_sets_that_tell_nothing_of_their_objects_are_refused_in_one_line(data):
     colour = data._replace(shape=(16, 16, 3), name='photos')
-    for use in (lambda: myunseen.tests(colour), lambda: myattack.attack(None, colour, 0)):
-        with pytest.raises(UserError, match='colour images of photos'):
-            use()
+    with pytest.raises(UserError, match='true masks of photos are not known'):
+        myunseen.tests(colour)
+    with pytest.raises(UserError, match='colour images of photos'):
+        myattack.attack(None, colour, 0)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_families_in_colour_have_the_shapes_of_the_grey_ones_and_hues_of_their_own(family):
+    b = myunseen.backgrounds(family, 32, np.arange(60), channels=3)
+    assert b.shape == (60, 32, 32, 3) and b.min() >= 0 and b.max() <= 1
+    hued = np.ptp(b, axis=-1).max((1, 2)) > 0.1   # by image
+    assert hued.mean() > 0.8 or family == 'white' and (b == 1).all()
+    if family in ('gratings', 'crosses', 'text', 'patterns-shifted'):   # between two colours lies a line
+        grey = myunseen.backgrounds(family, 32, np.arange(60))[..., 0]
+        for shape, image in zip(grey, b):
+            low, high = (image[shape == v].mean(0) for v in (shape.min(), shape.max()))
+            wanted = low + (shape[..., None] - shape.min())/np.ptp(shape)*(high - low)
+            assert np.abs(image - wanted).max() < 0.02
+
+
+def test_photographs_stand_before_backgrounds_up_to_their_true_masks():
+    random = np.random.RandomState(0)
+    x, m = random.randint(0, 256, (9, 16, 16, 3)).astype(np.uint8), np.zeros((9, 16, 16, 1), np.uint8)
+    m[:, 4:9, 5:11] = 255
+    tests = {'test-field': mydatasets.Test(lambda: Images(x[:2], np.zeros(2, np.int32))),
+             'test-studio': mydatasets.Test(lambda: Images(x, np.zeros(9, np.int32), m))}
+    photos = mydatasets.load('toy')._replace(shape=(16, 16, 3), name='photos', tests=tests)
+    found = {name: np.concatenate([b['x'] for b in test.batches(4)])
+             for name, test in myunseen.tests(photos).items()}
+    assert len(found) == 2*len(FAMILIES)
+    wide, tight = found['unseen-white'], found['unseen-white-nohalo']
+    assert np.array_equal(tight, np.where(m, x/np.float32(255), 1))
+    grown = (tight != wide).any(-1).sum((1, 2))   # by a disk of 2 pixels: 5 x 6 -> 9 x 10 without its corners
+    assert (grown == 90 - 12 - 30).all()
+    colours = found['unseen-grey-nohalo'][:, 0, 0]
+    assert np.array_equal(colours, myunseen.backgrounds('grey', 16, np.arange(9), 3)[:, 0, 0])
+    assert len(np.unique(colours, axis=0)) == 9
+
+
+def test_of_many_photographs_the_later_ones_see_the_backgrounds_anew(monkeypatch):
+    monkeypatch.setattr(myunseen, 'COLOUR_ROWS', 4)
+    x, m = np.zeros((6, 16, 16, 3), np.uint8), np.zeros((6, 16, 16, 1), np.uint8)
+    onto = myunseen.paste('grey', lambda: Images(x, np.zeros(6, np.int32), m), 0)
+    z = onto(to_float(x), tf.range(6)).numpy()
+    assert np.array_equal(z[4:], z[:2]) and not np.array_equal(z[1], z[2])
 
 
 # The attack
