@@ -181,24 +181,27 @@ def load(name, data_dir=None, size=None, limit=None, train=True, fit=myfolder.FI
     where only tests are needed (named sets). fit, skip_damaged: of folders of photographs. backgrounds: a
     folder of photographs for `real`, instead of those that the set brings. Errors: UserError.
     """
-    photographs = fit, skip_damaged, backgrounds
+    own = fit, skip_damaged, backgrounds
     if name.startswith('folder:'):
         return _load_photographs(name, myfolder.scan, name.removeprefix('folder:'), size or FOLDER_SIDE,
-                                 limit, *photographs)
+                                 limit, *own)
     if name in PHOTOGRAPHS:
         scan, side, flip = PHOTOGRAPHS[name]
-        return _load_photographs(name, scan, data_dir, size or side, limit, *photographs, flip=flip)
+        return _load_photographs(name, scan, data_dir, size or side, limit, *own, flip=flip)
     if fit != myfolder.FITS[0]:
         raise UserError(f'--fit {fit} is for folders of photographs, {name} is none; leave it out')
-    data = _load_pair(name, data_dir, size, limit) if name in PAIRS else _load_named(name, data_dir, size,
-                                                                                   limit, train)
-    if backgrounds:
-        data = data._replace(backgrounds=_crops(myfolder.pictures_in(backgrounds), 2*data.shape[0],
-                                                data.shape[-1]))
-    return data
+    if name in PAIRS:
+        data = _load_pair(name, data_dir, size, limit)
+    else:
+        data = _load_named(name, data_dir, size, limit, train)
+    if not backgrounds:
+        return data
+    pictures = myfolder.pictures_in(backgrounds)
+    return data._replace(backgrounds=_crops(pictures, 2*data.shape[0], data.shape[-1]))
 
 
 def _load_named(name, data_dir, size, limit, train):
+    """A set of SOURCES or tensorflow-datasets, with its tests by the suffix of the name."""
     source, base, suffix = find(name)
     x, y, classes = _read(base, 0 if train else 1, size, data_dir)
     rows = limited(y, limit)

@@ -490,8 +490,9 @@ CASES = {
     'row on real photographs without photographs': (
         'reproduce', [PHOTOS, '--size', '16', '--methods', 'textures', 'real', '--out', '{tmp}/none'],
         'leave the row out', folder()),
-    'noise in colour': ('reproduce', [PHOTOS, '--size', '16', '--tests', 'attack', '--out', '{tmp}/none'],
-                        '--tests attack is for monochrome sets', folder()),
+    'attack in tables of photographs': (
+        'reproduce', [PHOTOS, '--size', '16', '--tests', 'attack', '--out', '{tmp}/none'],
+        '--tests attack is for monochrome sets', folder()),
     'unseen backgrounds where no object is known': (
         'reproduce', [PHOTOS, '--size', '16', '--tests', 'unseen', '--out', '{tmp}/none'], 'true masks',
         folder()),
