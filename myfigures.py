@@ -1,6 +1,7 @@
 """Figures as PNG files. Every function takes a path and what is to be seen; none trains or evaluates."""
 from mycommon import UserError, whole_file  # first: it quietens TensorFlow
 
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -69,19 +70,21 @@ def _pictures(rows, names, scale=1.1):
     return figure, axes
 
 
-def teaser(path, data, accuracies, row=0):
-    """One test image on every background of data.tests, the accuracies of the methods under each picture.
+def teaser(path, tests, accuracies, row=0):
+    """One image on the background of every test, the accuracies of the methods under each picture.
 
-    accuracies: {method: {test: share}}, for example of `baseline` and `proposal`.
+    tests: {name: mydatasets.Test} of the same images. accuracies: {method: {test: share}}, for example of
+    `baseline` and `proposal`.
     """
     images = []
-    for test in data.tests.values():
+    for test in tests.values():
         batch = next(iter(test.batches(row + 1)))
         images.append(batch['x'][row].numpy())
     figure, axes = _pictures([np.stack(images)], [''], 1.35)
     figure.set_size_inches(1.35*len(images) + 1.3, 1.6 + 0.24*len(accuracies))
-    for i, (one, test) in enumerate(zip(axes[0], data.tests)):
-        one.set_title(test.removeprefix('test-'), fontsize=11)
+    for i, (one, test) in enumerate(zip(axes[0], tests)):
+        title = re.sub('^(test|unseen)-|-nohalo$', '', test)
+        one.set_title(title, fontsize=11 if len(title) < 12 else 8)
         for j, (method, found) in enumerate(accuracies.items()):
             colour, y = COLOURS.get(method, 'black'), -0.16 - 0.19*j
             value = f'{100*found[test]:.1f} %' if test in found else mytables.MISSING

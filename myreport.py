@@ -10,6 +10,7 @@ import numpy as np
 
 import myargs
 import mybackgrounds
+import mydatasets
 import myfigures
 import mymodels
 import myrows
@@ -89,11 +90,16 @@ def figures(out, plans, rows):
 def draw(path, plan, rows):
     name = myargs.label(plan.dataset)
     found = mytables.select(rows, name)[0]
+    means = {m: {t: np.mean(list(s.values())) for t, s in tests.items()} for m, tests in found.items()}
     if plan.monochrome and 'original' in found.get('baseline', {}):
-        with_patterns = plan.load()
-        accuracies = {m: {t: np.mean(list(s.values())) for t, s in tests.items()}
-                      for m, tests in found.items() if m in ('baseline', 'proposal', 'best')}
-        myfigures.teaser(path(name, 'teaser'), with_patterns, accuracies)
+        shown = {m: means[m] for m in ('baseline', 'proposal', 'best') if m in means}
+        myfigures.teaser(path(name, 'teaser'), plan.load().tests, shown)
+    if not plan.monochrome and any('unseen' in t for tests in found.values() for t in tests):
+        data = plan.load()
+        plain, test = mydatasets.with_truth(data)
+        before = {t: test for t, test in myunseen.tests(data).items() if t.endswith('-nohalo')}
+        shown = {m: means[m] for m in ('baseline', 'real', 'proposal', 'best') if m in means}
+        myfigures.teaser(path(name, 'unseen'), {plain: test} | before, shown, row=len(test.images())//2)
     if any(t.startswith('noise-') for tests in found.values() for t in tests):
         myfigures.noise_curves(path(name, 'noise'), rows, name)
     curves = {}

@@ -83,7 +83,7 @@ def test_teaser_shows_each_test_with_its_accuracies(tmp_path):
     found = {'baseline': dict.fromkeys(data.tests, 0.31), 'proposal': {'original': 0.95}}
     for accuracies in ({'baseline': found['baseline']}, found):
         path = str(tmp_path/str(len(sizes))/'teaser.png')
-        myfigures.teaser(path, data, accuracies, row=5)
+        myfigures.teaser(path, data.tests, accuracies, row=5)
         sizes.append(drawn(path).shape)
     assert sizes[1][0] > sizes[0][0]   # another method is another line
 

@@ -129,13 +129,14 @@ def studio(folder):
 def test_a_folder_of_photographs_gets_its_case_study(tmp_path, capsys):
     out = str(tmp_path/'runs')
     words = [studio(tmp_path/'parts'), '--size', '16', '--fit', 'pad', '--batchsize', '16', '--quick',
-             '--quiet']
+             '--quiet', '--tests', 'unseen']
     assert reproduce.main([*words, '--methods', 'baseline', 'textures', '--out', out]) == 0
     printed = capsys.readouterr().out
     assert 'parts: trained in the studio, tested in the field' in printed and 'drone study' in printed
     rows = {r['method']: r for r in myrows.read(out + '/masks.csv')}
     assert set(rows) == {'unet-otsu', 'unet-snap', 'raw-otsu'}
-    assert (tmp_path/'runs'/'figures'/'parts-masks.png').exists()
+    assert 'parts: backgrounds never trained on, no halo' in printed
+    assert all((tmp_path/'runs'/'figures'/f'parts-{name}.png').exists() for name in ('masks', 'unseen'))
     about = json.loads((tmp_path/'runs'/'saved'/'parts-textures-0.json').read_text())
     own = about['arguments']
     assert own['binarize'] == 'snap' and own['settle'] == 0.3 and own['fit'] == 'pad'
