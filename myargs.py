@@ -70,6 +70,13 @@ def add_folder_arguments(p):
     p.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
 
 
+def same_images(args):
+    """The options with which another command reads the images as this one does."""
+    given = {'--data-dir': args.data_dir, '--size': args.size, '--fit': (args.fit != FITS[0]) and args.fit}
+    words = [w for option, value in given.items() if value for w in (option, str(value))]
+    return words + ['--skip-damaged']*args.skip_damaged
+
+
 def add_network_arguments(p):
     g = p.add_argument_group('network')
     g.add_argument('--backbone', help='a network of keras.applications by name; the default is the small '

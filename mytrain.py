@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import myargs
 import mybackgrounds
 import mydatasets
 import mymodels
@@ -17,7 +18,6 @@ import myweights
 from mycheckpoints import checkpoints, folder_of, kept_precision, read_checkpoint, write_checkpoint
 from mydatagen import augmenter, batches, in_order, to_float
 from mydevices import agreement, chief, meet, strategy_of
-from myfolder import FITS
 from myprogress import Progress
 
 CHUNK_SECONDS = 0.5  # of steps between two looks at the losses
@@ -324,11 +324,4 @@ def write(model, kind, args, data, settings, history, method, parents=None, netw
     shutil.rmtree(folder_of(args.output), ignore_errors=True)
     print(f'weights: {path}')
     if say:
-        print('next: python ' + shlex.join([*say, *same_images(args)]))
-
-
-def same_images(args):
-    """The options with which the next command reads the images as this one did."""
-    given = {'--data-dir': args.data_dir, '--size': args.size, '--fit': (args.fit != FITS[0]) and args.fit}
-    words = [w for option, value in given.items() if value for w in (option, str(value))]
-    return words + ['--skip-damaged']*args.skip_damaged
+        print('next: python ' + shlex.join([*say, *myargs.same_images(args)]))

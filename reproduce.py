@@ -28,7 +28,6 @@ import train1
 import train2
 import train3
 import train_att
-from myfolder import FITS
 from mymodels import MAX_SIDE
 
 SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
@@ -161,8 +160,7 @@ class Plan(NamedTuple):
     def load(self, suffix=None):
         """The data set as the phases see it. suffix: of its tests; None: the six patterns, where they can be
         pasted."""
-        suffix = ('_backgrounds' if self.monochrome else '') if suffix is None else suffix
-        args = self.args
+        suffix, args = suffix or ('_backgrounds' if self.monochrome else ''), self.args
         return mydatasets.load(self.dataset + suffix, args.data_dir, args.size, args.limit, fit=args.fit,
                                skip_damaged=args.skip_damaged)
 
@@ -176,12 +174,11 @@ class Plan(NamedTuple):
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name)]
-        for option in ('data_dir', 'size', 'limit', 'batchsize', 'precision'):
+        argv += myargs.same_images(self.args)
+        for option in ('limit', 'batchsize', 'precision'):
             if getattr(self.args, option) is not None:
-                argv += ['--' + option.replace('_', '-'), str(getattr(self.args, option))]
-        argv += ['--fit', self.args.fit] if self.args.fit != FITS[0] else []
-        argv += ['--' + o.replace('_', '-') for o in ('skip_damaged', 'deterministic', 'quiet')
-                 if getattr(self.args, o)]
+                argv += ['--' + option, str(getattr(self.args, option))]
+        argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
         argv += ['--imsave'] if name == 'proposal' and self.seed == 0 else []   # for a figure over epochs
         if self.args.quick:
             argv += ['--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
@@ -311,20 +308,22 @@ def record_masks(plan):
 def checked(plan):
     """The plan with what its data set is like. What would stop a row after hours is told now."""
     try:
-        data = plan.load('')
+        data = plan.load()
     except UserError:
         if plan.args.tables_only:   # they need no data: without it the known names answer
             return plan._replace(monochrome=not plan.dataset.startswith('folder:'))
         raise
     plan = plan._replace(monochrome=data.monochrome)
-    if not plan.args.tables_only:
-        for test in {'noises', 'attack'} & set(plan.args.tests) if not data.monochrome else ():
+    if plan.args.tables_only:
+        return plan
+    for test in ('noises', 'attack'):
+        if test in plan.args.tests and not data.monochrome:
             raise UserError(f'--tests {test} is for monochrome sets, {plan.dataset} is in colour; leave it '
                             'out')
-        tests_of(plan)
-        if 'real' in plan.args.methods and not data.monochrome and data.backgrounds is None:
-            raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
-                            'backgrounds/, or leave the row out')
+    if 'real' in plan.args.methods and not data.monochrome and data.backgrounds is None:
+        raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
+                        'backgrounds/, or leave the row out')
+    tests_of(plan)
     return plan
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import myargs
 import mybackgrounds
 import mymodels
 import mytrain
@@ -277,8 +278,8 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
 
 def test_what_to_run_next_reads_the_same_images():
     given = ['--data-dir', 'my sets', '--size', '32', '--fit', 'pad', '--skip-damaged']
-    assert mytrain.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
-    assert mytrain.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
+    assert myargs.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
+    assert myargs.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
 
 
 @pytest.mark.slow
