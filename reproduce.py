@@ -59,6 +59,13 @@ def phases(binarize, best, real):
         'plain': phase3('adv', '--adversary', 'plain', '--pool', '0', '--clean', '0', '--halo', '0',
                         '--settle', '0', '--lr-back', '1e-4'),
         'textures': phase3('textures'),
+        # is it the adversary? Its head and pool on a generator that is never trained, or new at every step
+        'untrained': phase3('adv', '--generator', 'untrained'),
+        'redrawn': phase3('adv', '--generator', 'redrawn'),
+        # at the length of Best, so that equals are compared
+        'baseline-long': Phase('train1', LONG),
+        'proposal-long': phase3('adv', *LONG),
+        'textures-long': phase3('textures', *LONG),
         'best': phase3(*best, *LONG),
         # the paper's ablation of the source of backgrounds
         'black': phase3('black'),
@@ -70,6 +77,8 @@ def phases(binarize, best, real):
         'best-pool': phase3('adv', 'textures', '--pool', '0'),
         'best-clean': phase3('adv', 'textures', '--clean', '0'),
         'best-unet': phase3('adv', 'textures', mask='truth'),
+        # the same masks as near to the object as the U-Net's, which are grown by 0 to 2 pixels
+        'best-truth': phase3('adv', 'textures', '--dilate', '0', mask='truth'),
         'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
         'best-settle': phase3('adv', 'textures', '--settle', '0'),
     }
@@ -82,6 +91,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 METHODS = [m for m in MONOCHROME if m != 'unet']
+del PHOTOGRAPHS['textures-long']   # which is Best there
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
     'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '5'), 'unet': ('--epochs', '8'),
@@ -94,7 +104,8 @@ RECIPES = {
                'train2': ('--batchsize', '64'),
                'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
-    | dict.fromkeys(['best', 'real'], ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
+    | dict.fromkeys(['best', 'real', 'baseline-long', 'proposal-long', 'textures-long'],
+                    ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
 
 
@@ -323,6 +334,9 @@ def checked(plan):
     if 'real' in plan.args.methods and not data.monochrome and data.backgrounds is None:
         raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
                         'backgrounds/, or leave the row out')
+    unknown = [m for m in plan.args.methods if m not in (MONOCHROME if plan.monochrome else PHOTOGRAPHS)]
+    if unknown:
+        raise UserError(f'{unknown[0]} is no row of photographs such as {plan.dataset}; leave it out')
     tests_of(plan)
     return plan
 

@@ -49,6 +49,9 @@ def arguments():
     g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold',
                    help="plain: sigmoid of the generator's logits (the paper); threshold: after taking "
                    "from each image's logits their mean and a random multiple of their deviation")
+    g.add_argument('--generator', choices=('trained', 'untrained', 'redrawn'), default='trained',
+                   help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones at every '
+                   'step; their backgrounds maximise nothing')
     g.add_argument('--pool', type=myargs.whole(0), default=4096, metavar='N',
                    help='adversarial backgrounds remembered; 0: none, all are fresh')
     g.add_argument('--fresh', type=myargs.whole(1), default=4, metavar='K',
@@ -116,14 +119,26 @@ def reverse(b, scale):
 def adversary(shape, args):
     """(network, draw): draw(n, key) -> fresh backgrounds (n, h, w, c) in [0, 1]."""
     net = mymodels.generator(shape, args.tiles)
-    plain = args.adversary == 'plain'
+    plain, redrawn = args.adversary == 'plain', args.generator == 'redrawn'
 
     def draw(n, key):
-        logits = net(key.normal(n, net.input_shape[1:]), training=True)
+        z = key.normal(n, net.input_shape[1:])
+        logits = redrawn_call(net, z, key.fold(3)) if redrawn else net(z, training=True)
         if plain:
             return tf.sigmoid(logits)
         return mybackgrounds.tinted(mybackgrounds.threshold(logits, key.fold(1)), key.fold(2))
     return net, draw
+
+
+def redrawn_call(net, z, key):
+    """net(z) with new random weights: uniform kernels (Glorot and Bengio 2010), biases 0. All replicas draw
+    the same ones."""
+    weights = []
+    for i, v in enumerate(net.trainable_variables):
+        kernel = len(v.shape) == 4                       # (h, w, in, out)
+        limit = (6/(v.shape[0]*v.shape[1]*(v.shape[2] + v.shape[3])))**0.5 if kernel else 0.
+        weights.append(limit*tf.random.stateless_uniform(v.shape, key.fold(i).seed, -1., 1.))
+    return net.stateless_call(weights, [], z, training=True)[0]
 
 
 def remember(pool, fresh, key):
@@ -187,6 +202,7 @@ def grow(m, args, key):
 def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back=None, pool=None):
     """The min-max step on prepared batches. adversary: (network, draw); pool: variable (N, h, w, c)."""
     net, draw = adversary or (None, None)
+    learns = net and args.generator == 'trained'
     turns = args.fresh if pool is not None else 1   # every turns-th adversarial background is a fresh one
 
     def step(batch, key):
@@ -198,19 +214,19 @@ def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back
                 i = back.index(None)
                 images = x[i::len(back)]
                 fresh = draw(len(images[::turns]), key.fold(3))
-                turned = reverse(fresh, len(x)/len(fresh))
+                turned = reverse(fresh, len(x)/len(fresh)) if learns else tf.stop_gradient(fresh)
                 old = [recall(pool, remember(pool, fresh, key))]*(turns - 1) if turns > 1 else []
                 parts[i] = mybackgrounds.mixed([lambda x, key: turned, *old])(images, key.fold(4))
             z = mybackgrounds.compose(x, m, mybackgrounds.interleave(parts, len(x)))
             logits = model(z, training=True)
             loss = {'ce': tf.reduce_mean(mytrain.task_loss(batch['y'], logits))}
-            if net and x.shape[-1] == 1:   # a monochrome background may not fill more than half of the pixels
+            if learns and x.shape[-1] == 1:   # a monochrome background may not fill more than half of it
                 loss['bright'] = tf.nn.relu(mytrain.global_mean(fresh) - 0.5)
         players = [(optimizer, model.trainable_variables)]
-        if net:
+        if learns:
             players.append((optimizer_back, net.trainable_variables))
         gradients = mytrain.descend(tape, list(loss.values()), *players)
-        if net:
+        if learns:
             loss['gradient_back'] = mytrain.gradient_norm(gradients[1], optimizer)
         return {**loss, 'accuracy': mytrain.accuracy(batch['y'], logits)}
     return step
