@@ -26,4 +26,4 @@ clean:
 	rm -rf .venv runs
 
 readme:  ## copies the recorded tables into the README
-	$(BIN)/python -c "import myreport; myreport.fill('README.md', 'results/tables.md')"
+	$(BIN)/python -c "from report import formats; formats.fill('README.md', 'results/tables.md')"

@@ -1,23 +1,18 @@
 """Accuracy of trained classifiers on the named test sets of a data set, as a table and as rows of CSV."""
-from mycommon import UserError, guard  # first: it quietens TensorFlow
-
 import argparse
 import functools
 import os
 import sys
 
-import myargs
-import myattack
 import mybackgrounds
 import mydatasets
-import myrows
-import mytables
-import myunseen
-import myweights
-from myevaluation import (BATCH, accuracy, data_arguments, load_data, method_name, precision, record,
-                          row_dataset, row_method, tests_of)
-
-KINDS = 'classifier', 'attention'
+from common import cli
+from common.errors import guard, UserError
+from report import formats
+from scoring import adversary, rowfile, unseen
+from scoring.evaluation import (data_arguments, evaluate, KINDS, load_data, method_name, precision, record,
+                                tests_of)
+from training import weightfiles
 
 
 def arguments():
@@ -38,31 +33,7 @@ def arguments():
 
 
 def parse(argv=None):
-    return myargs.parse(arguments(), argv)
-
-
-def row(about, dataset, test, correct, n, method=None):
-    """One row for myrows.append. about: the sidecar of the weights."""
-    return {'dataset': row_dataset(dataset), 'method': method or row_method(about, dataset),
-            'seed': about.get('seed', 0), 'test': test, 'n': n, 'correct': correct,
-            'accuracy': round(correct/n, 6), 'settings': about.get('settings', '')}
-
-
-def evaluate(model, about, data, tests, method=None, attack=False, batchsize=BATCH, each=None):
-    """The rows of one model on tests {name: Test}, and under attack; each(row) is called as they come.
-
-    Call it inside `precision`. data.name names the rows' data set. Errors: UserError (attack on colours).
-    """
-    rows = []
-    for name in [*tests, *(['attack'] if attack else [])]:
-        if name == 'attack':
-            correct, n = myattack.attack(model, data, about.get('seed', 0))
-        else:
-            correct, n = accuracy(model, tests[name], batchsize)
-        rows.append(row(about, data.name, name, correct, n, method))
-        if each:
-            each(rows[-1])
-    return rows
+    return cli.parse(arguments(), argv)
 
 
 def table(names, found):
@@ -79,29 +50,29 @@ def table(names, found):
     if len(tests) > 10:
         lines = [[t, *(texts.get(t, '').replace('\n', '  ') for texts in cells)] for t in tests]
         columns = ['test', *names]
-    return mytables.Table(f'Accuracy on {found[0][0]["dataset"]} (%)', columns, lines, [])
+    return formats.Table(f'Accuracy on {found[0][0]["dataset"]} (%)', columns, lines, [])
 
 
 def run(args):
     # all sidecars are looked at before minutes go into the first weights
     for path in args.weights:
-        about = myweights.read_sidecar(path)
+        about = weightfiles.read_sidecar(path)
         if about['kind'] not in KINDS:
             raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
     data = load_data(args)
     if args.adversarial:
-        myattack.demand_monochrome(data)
-    tests = tests_of(data) | (myunseen.tests(data) if args.unseen else {})
+        adversary.demand_monochrome(data)
+    tests = tests_of(data) | (unseen.tests(data) if args.unseen else {})
     if args.csv:
-        myrows.read(args.csv)   # a file of something else is refused before the work
+        rowfile.read(args.csv)   # a file of something else is refused before the work
     each, found = (functools.partial(record, args.csv) if args.csv else None), []
     with precision(args.precision):
         for path in args.weights:
-            model, about = myweights.load(path, KINDS, data.shape, data.classes, data.fit)
+            model, about = weightfiles.load(path, KINDS, data.shape, data.classes, data.fit)
             found.append(evaluate(model, about, data, tests, args.method, args.adversarial, args.batchsize,
                                   each))
     if not args.quiet:
-        mytables.show(table([os.path.basename(myweights.stem(p)) for p in args.weights], found))
+        formats.show(table([os.path.basename(weightfiles.stem(p)) for p in args.weights], found))
 
 
 def main(argv=None):

@@ -1,26 +1,23 @@
 """Networks for other programs: a file whose input is raw pixels 0..255, checked against the network."""
-from mycommon import UserError, _silence, brief, guard, whole_file  # first: it quietens TensorFlow
-
 import argparse
 import contextlib
 import importlib.util
 import io
 import os
-import shutil
 import sys
 import tempfile
 import warnings
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import layers
 
-import myargs
 import mymodels
-import myweights
-from myevaluation import precision
-from myfolder import printable
+from common import cli
+from common.errors import brief, guard, UserError
+from common.files import printable, whole_file, whole_folder
+from common.quiet import silence, keras, tf
+from scoring.evaluation import precision
+from training import weightfiles
+from keras import layers
 
 ENDINGS = {'keras': '.keras', 'savedmodel': '-savedmodel', 'tflite': '.tflite', 'onnx': '.onnx'}
 PACKAGES = {'onnx': ('tf2onnx', 'onnx', 'onnxruntime')}   # beside the pinned requirements
@@ -45,7 +42,7 @@ def arguments():
 
 
 def parse(argv=None):
-    return myargs.parse(arguments(), argv)
+    return cli.parse(arguments(), argv)
 
 
 def deployed(model, kind, logits=False):
@@ -79,7 +76,7 @@ def read_savedmodel(path):
 
 
 def write_tflite(model, path):
-    with tempfile.TemporaryDirectory() as folder, _silence():   # its complaints come as exceptions too
+    with tempfile.TemporaryDirectory() as folder, silence():   # its complaints come as exceptions too
         write_savedmodel(model, folder)
         data = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
     with open(path, 'wb') as f:
@@ -87,14 +84,14 @@ def write_tflite(model, path):
 
 
 def read_tflite(path):
-    with warnings.catch_warnings(), _silence():
+    with warnings.catch_warnings(), silence():
         warnings.simplefilter('ignore')   # of its move to a package of its own
         run = tf.lite.Interpreter(path)
 
     def predict(x):
         image, output = run.get_input_details()[0]['index'], run.get_output_details()[0]['index']
         run.resize_tensor_input(image, x.shape)
-        with _silence():
+        with silence():
             run.allocate_tensors()
         run.set_tensor(image, x)
         run.invoke()
@@ -103,7 +100,7 @@ def read_tflite(path):
 
 
 def write_onnx(model, path):
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _silence():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silence():
         warnings.simplefilter('ignore')
         signature = [keras.InputSpec(shape=model.input_shape, dtype='float32', name='image')]
         model.export(path, format='onnx', verbose=False, input_signature=signature)
@@ -125,28 +122,6 @@ def demand(format):
     if missing:
         raise UserError(f'--format {format} needs packages that are not installed; pip install '
                         f'{" ".join(missing)}, or take another format')
-
-
-# Written whole or not at all
-
-@contextlib.contextmanager
-def whole_folder(path):
-    """A temporary folder beside `path`, renamed to it when the block ends well; what stood there goes."""
-    parent, name = os.path.split(os.path.abspath(path))
-    try:
-        os.makedirs(parent, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix='.', suffix='-' + name, dir=parent)
-        os.chmod(temporary, 0o755)
-        try:
-            new, old = os.path.join(temporary, 'new'), os.path.join(temporary, 'old')
-            yield new
-            if os.path.lexists(path):
-                os.rename(path, old)
-            os.rename(new, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as e:
-        raise UserError(f'cannot write {printable(path)}: {e.strerror or e}; choose another --output') from e
 
 
 def check_output(path, format, overwrite):
@@ -176,13 +151,13 @@ def difference(read, path, model, kind, logits, seed=0):
 
 def run(args):
     demand(args.format)
-    path = args.output or myweights.stem(args.weights) + ENDINGS[args.format]
+    path = args.output or weightfiles.stem(args.weights) + ENDINGS[args.format]
     ending = ENDINGS[args.format]
     if ending.startswith('.') and not path.endswith(ending):
         raise UserError(f'--output {printable(path)} does not end in {ending}; let it')
     check_output(path, args.format, args.overwrite)
     with precision('float32'):
-        model, about = myweights.load(args.weights)
+        model, about = weightfiles.load(args.weights)
         kind = about['kind']
         if args.logits and kind == 'unet':
             raise UserError('a mask generator has no logits to give; leave out --logits')
@@ -206,13 +181,13 @@ def report(path, args, about, kind, apart):
     h, w, c = about['shape']
     output = 'logits' if args.logits else OUTPUTS[kind]
     size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"])})'
-    pixels = 'RGB, ' + SQUARE[myweights.fit_of(about)] if c == 3 else 'grey'
+    pixels = 'RGB, ' + SQUARE[weightfiles.fit_of(about)] if c == 3 else 'grey'
     print(f'written: {printable(path)}\ninput: float32 (n, {h}, {w}, {c}), pixels 0..255, {pixels}\n'
           f'output: float32 {size}, {output}\n'
           f'largest difference from the network on {IMAGES} random images: {apart:.1e} of the largest output')
     if kind != 'unet':
         print('classes: ' + ', '.join(about['classes'][:20])
-              + (f' ... as in {myweights.stem(args.weights)}.json' if len(about['classes']) > 20 else ''))
+              + (f' ... as in {weightfiles.stem(args.weights)}.json' if len(about['classes']) > 20 else ''))
     if args.format == 'keras' and (kind == 'attention' or about.get('network', {}).get('backbone')):
         print(f'to load it: import {mymodels.__name__} first, its layers are registered there')
 

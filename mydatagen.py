@@ -1,13 +1,13 @@
 """Augmentation, and batches out of images in memory or on disk."""
-from mycommon import Key, UserError  # first: it quietens TensorFlow
-
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import tensorflow as tf
 
-from mybackgrounds import warp
+from common.errors import UserError
+from common.geometry import warp
+from common.keys import Key
+from common.quiet import tf
 
 MAX_ROTATION = 15/360      # turns
 MAX_SHIFT = 0.15           # of the side

@@ -1,19 +1,27 @@
 """Data sets by name: training and validation images in memory (or on disk), and the named test sets."""
-from mycommon import UserError  # first: it quietens TensorFlow
-
 import difflib
 import functools
+import re
 import sys
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 import mybackgrounds
-import myfolder
+from common import geometry
+from common.errors import UserError
+from common.quiet import tf
 from mydatagen import Images, in_order, to_float
-from mysources import PRATES_SIDE, SPLIT_SEED, digits, prates, synsigns, synthdigits, toy
-from mytfds import from_tfds
+from readers import folders, photographs
+from readers.catalogue import from_tfds
+from readers.sources import digits, prates, PRATES_SIDE, SPLIT_SEED, synsigns, synthdigits, toy
+
+
+def label(dataset):
+    """A data set's name as part of a file name."""
+    return re.sub(r'[^\w.-]+', '-', dataset.removeprefix('folder:').rstrip('/').split('/')[-1]
+                  if dataset.startswith('folder:') else dataset)
+
 
 VALIDATION_SHARE = 0.1
 HALO = 2                   # pixels around the object that a test background leaves untouched
@@ -80,7 +88,7 @@ SOURCES = {
     'synthdigits': Source(synthdigits),
     'synsigns': Source(synsigns),
 }
-PHOTOGRAPHS = {'prates': (prates, PRATES_SIDE, True)}   # data_dir -> myfolder.Folder; side; flip
+PHOTOGRAPHS = {'prates': (prates, PRATES_SIDE, True)}   # data_dir -> folders.Folder; side; flip
 # train on the first, test on both; classes that both have, in one order
 STL10_TO_CIFAR10 = {'car': 'automobile'}
 PAIRS = {
@@ -142,7 +150,7 @@ def limited(y, limit):
 
 def true_mask(x, halo=HALO):
     """The objects of monochrome images (n, h, w, 1), x > 0, grown by `halo` pixels: {0, 1}."""
-    return mybackgrounds.dilate(tf.cast(x > 0, tf.float32), halo)
+    return geometry.dilate(tf.cast(x > 0, tf.float32), halo)
 
 
 def with_truth(data):
@@ -173,7 +181,7 @@ def _tests(images, suffix, side):
     return tests
 
 
-def load(name, data_dir=None, size=None, limit=None, train=True, fit=myfolder.FITS[0], skip_damaged=False,
+def load(name, data_dir=None, size=None, limit=None, train=True, fit=photographs.FITS[0], skip_damaged=False,
          backgrounds=None):
     """The named Dataset. Training and validation images are read now, tests when they are first used.
 
@@ -183,12 +191,12 @@ def load(name, data_dir=None, size=None, limit=None, train=True, fit=myfolder.FI
     """
     own = fit, skip_damaged, backgrounds
     if name.startswith('folder:'):
-        return _load_photographs(name, myfolder.scan, name.removeprefix('folder:'), size or FOLDER_SIDE,
+        return _load_photographs(name, folders.scan, name.removeprefix('folder:'), size or FOLDER_SIDE,
                                  limit, *own)
     if name in PHOTOGRAPHS:
         scan, side, flip = PHOTOGRAPHS[name]
         return _load_photographs(name, scan, data_dir, size or side, limit, *own, flip=flip)
-    if fit != myfolder.FITS[0]:
+    if fit != photographs.FITS[0]:
         raise UserError(f'--fit {fit} is for folders of photographs, {name} is none; leave it out')
     if name in PAIRS:
         data = _load_pair(name, data_dir, size, limit)
@@ -196,7 +204,7 @@ def load(name, data_dir=None, size=None, limit=None, train=True, fit=myfolder.FI
         data = _load_named(name, data_dir, size, limit, train)
     if not backgrounds:
         return data
-    pictures = myfolder.pictures_in(backgrounds)
+    pictures = folders.pictures_in(backgrounds)
     return data._replace(backgrounds=_crops(pictures, 2*data.shape[0], data.shape[-1]))
 
 
@@ -264,17 +272,17 @@ def _load_photographs(name, scan, place, size, limit, fit, skip_damaged, backgro
     def images(split, rows):
         files, m = folder.splits[split], None
         if split in masked:
-            m = _pixels(tuple(files.masks[i] for i in rows), myfolder.read_mask, size, fit)
+            m = _pixels(tuple(files.masks[i] for i in rows), photographs.read_mask, size, fit)
         paths = [files.paths[i] for i in rows]
         if held:
-            return Images(_pixels(tuple(paths), myfolder.read_image, size, fit), files.labels[rows], m)
-        return Images(paths, files.labels[rows], m, lambda path: myfolder.read_image(path, size, 3, fit),
+            return Images(_pixels(tuple(paths), photographs.read_image, size, fit), files.labels[rows], m)
+        return Images(paths, files.labels[rows], m, lambda path: photographs.read_image(path, size, 3, fit),
                       (size, size, 3))
     train, validation = (images('train', rows['train'][r])
                          for r in split_rows(folder.splits['train'].labels[rows['train']]))
     tests = {split: Test(lambda split=split: images(split, rows[split]))
              for split in folder.splits if split != 'train'}
-    pictures = myfolder.pictures_in(backgrounds) if backgrounds else folder.backgrounds
+    pictures = folders.pictures_in(backgrounds) if backgrounds else folder.backgrounds
     return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), flip, 'train' in masked,
                    _crops(pictures, 2*size, 3) if pictures else None, fit)
 
@@ -287,23 +295,18 @@ def _crops(paths, side, channels):
         print(f'note: {most:,} of the {len(paths):,} background photographs are used, there is no room for '
               'more', file=sys.stderr)
         paths = [paths[i] for i in np.linspace(0, len(paths) - 1, most).astype(int)]
-    return myfolder.crops(paths, side, channels)
+    return photographs.crops(paths, side, channels)
 
 
 @functools.lru_cache(maxsize=4)
 def _checked(scan, place, skip_damaged):
     """Looked at once a process."""
-    return myfolder.check(scan(place), skip_damaged)
+    return folders.check(scan(place), skip_damaged)
 
 
 @functools.lru_cache(maxsize=8)
 def _pixels(paths, reader, size, fit):
     """Decoded once a process. paths: a tuple."""
-    if reader is myfolder.read_mask:
-        return myfolder.read_all(list(paths), lambda p: reader(p, size, fit))
-    return myfolder.read_all(list(paths), lambda p: reader(p, size, 3, fit))
-
-
-if __name__ == '__main__':
-    import mysheets   # late: it needs this module under its own name
-    sys.exit(mysheets.main())
+    if reader is photographs.read_mask:
+        return photographs.read_all(list(paths), lambda p: reader(p, size, fit))
+    return photographs.read_all(list(paths), lambda p: reader(p, size, 3, fit))

@@ -1,6 +1,4 @@
 """Class and confidence of photographs: a line for each, a CSV file, a sheet of pictures, an explanation."""
-from mycommon import UserError, guard, whole_file  # first: it quietens TensorFlow
-
 import argparse
 import csv
 import os
@@ -8,18 +6,18 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 
-import myargs
-import myfigures
-import myfolder
-import mymodels
-import mysheets
-import myweights
+from common import binarization, cli
+from common.errors import guard, UserError
+from common.files import printable, whole_file
+from common.quiet import tf
 from mydatagen import to_float
 from mydatasets import pad32
-from myevaluation import precision
-from myfolder import printable
+from readers import folders, photographs
+from report import sheets
+from scoring import occlusion
+from scoring.evaluation import precision
+from training import weightfiles
 
 KINDS = 'classifier', 'attention'
 BRIGHT = 127             # median of the border above which a monochrome image looks dark on bright
@@ -33,8 +31,8 @@ def arguments():
     p.add_argument('images', nargs='+', help='photographs, or folders: all images in and below them')
     p.add_argument('--csv', metavar='FILE.csv', type=_csv, help='writes image, class and confidence, and '
                    'the columns of --explain, to this file')
-    p.add_argument('--sheet', metavar='FILE.png', type=mysheets.png,
-                   help=f'draws the first {mysheets.MOST} images with their predictions')
+    p.add_argument('--sheet', metavar='FILE.png', type=sheets.png,
+                   help=f'draws the first {sheets.MOST} images with their predictions')
     p.add_argument('--explain', action='store_true', help='also where the model looks (occlusion: seconds '
                    'an image) and the mask: its share of the image, and the share of the look inside it')
     p.add_argument('--unet', metavar='WEIGHTS', help='of phase 2, for the mask; None: those that the weights '
@@ -42,7 +40,7 @@ def arguments():
     p.add_argument('--invert', action='store_true', help='dark objects on bright ground become bright ones '
                    'on dark, as in the monochrome sets')
     p.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs')
-    p.add_argument('--batchsize', type=myargs.whole(1, 4096), default=64, help='images at a time')
+    p.add_argument('--batchsize', type=cli.whole(1, 4096), default=64, help='images at a time')
     p.add_argument('--precision', choices=('float32', 'bfloat16', 'float16'), default='float32',
                    help='of the networks')
     p.add_argument('--quiet', action='store_true', help='print nothing but errors and notes')
@@ -56,7 +54,7 @@ def _csv(path):
 
 
 def parse(argv=None):
-    return myargs.parse(arguments(), argv)
+    return cli.parse(arguments(), argv)
 
 
 # Photographs as training read them
@@ -65,21 +63,21 @@ def files_of(paths):
     """The images that the arguments name, in their order. Errors: UserError for none."""
     found = []
     for path in paths:
-        below = myfolder.pictures_below(path) if os.path.isdir(path) else [path]
+        below = folders.pictures_below(path) if os.path.isdir(path) else [path]
         if not below:
-            raise UserError(f'{printable(path)}: no images in or below it ({" ".join(myfolder.ENDINGS)}); '
+            raise UserError(f'{printable(path)}: no images in or below it ({" ".join(folders.ENDINGS)}); '
                             'give another folder')
         found += below
     return found
 
 
-def reader(shape, invert=False, fit=myfolder.FITS[0]):
+def reader(shape, invert=False, fit=photographs.FITS[0]):
     """path -> uint8 image of `shape`, made square by `fit`; 28x28 ones padded to 32x32, as their sets are."""
     side, channels = shape[0], shape[-1]
 
     def read(path):
-        padded = (side, channels) == (32, 1) and myfolder.size_of(path) == (28, 28)
-        x = myfolder.read_image(path, 28 if padded else side, channels, fit)
+        padded = (side, channels) == (32, 1) and photographs.size_of(path) == (28, 28)
+        x = photographs.read_image(path, 28 if padded else side, channels, fit)
         x = 255 - x if invert else x
         return pad32(x[None])[0] if padded else x
     return read
@@ -119,15 +117,15 @@ def mask_network(args, about):
         kept, beside = about.get('trained_from'), os.path.dirname(args.weights)
         kept = kept.get('unet') if isinstance(kept, dict) else None
         places = [kept, os.path.join(beside, os.path.basename(kept))] if isinstance(kept, str) else []
-        path = next((p for p in places if os.path.isfile(myweights.stem(p) + '.weights.h5')), None)
+        path = next((p for p in places if os.path.isfile(weightfiles.stem(p) + '.weights.h5')), None)
     if path is None:
         print(f'note: no mask generator is known for {args.weights}; give one with --unet to see masks',
               file=sys.stderr)
         return None
-    unet, _ = myweights.load(path, 'unet', about['shape'], fit=myweights.fit_of(about))
+    unet, _ = weightfiles.load(path, 'unet', about['shape'], fit=weightfiles.fit_of(about))
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
     name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
-    binarize = mymodels.binarizer(name)
+    binarize = binarization.binarizer(name)
     return lambda x: binarize(unet(x, training=False), x)
 
 
@@ -140,7 +138,7 @@ def coloured(x, heat):
 
 def explain(model, mask, x):
     """Images (n, h, w, c) in [0, 1] -> (figures for rows, uint8 pictures) of each image."""
-    heat = myfigures.occlusion(model, x)
+    heat = occlusion.occlusion(model, x)
     rows, pictures = [{} for _ in x], [[h] for h in coloured(x, heat)]
     if mask is not None:
         for row, shown, m, h in zip(rows, pictures, mask(x).numpy(), heat):
@@ -173,7 +171,7 @@ def predictions(args, model, about, mask, paths):
     shape, classes = tuple(about['shape']), about['classes']
     shares = tf.function(lambda x: tf.nn.softmax(tf.cast(model(x, training=False), tf.float32)),
                          input_signature=[tf.TensorSpec((None, *shape))])
-    read = reader(shape, args.invert, myweights.fit_of(about))
+    read = reader(shape, args.invert, weightfiles.fit_of(about))
     for names, pixels in batches(paths, read, args.batchsize, args.skip_damaged):
         x = to_float(pixels)
         notes, pictures = explain(model, mask, x.numpy()) if args.explain else ([{}]*len(x), [[]]*len(x))
@@ -185,9 +183,9 @@ def predictions(args, model, about, mask, paths):
 
 def title(args, n, mask):
     """Of the sheet."""
-    more = f', the first {mysheets.MOST} of them' if n > mysheets.MOST else ''
+    more = f', the first {sheets.MOST} of them' if n > sheets.MOST else ''
     legend = f' (image, {"mask, " if mask else ""}look)' if args.explain else ''
-    return f'{n:,} images by {os.path.basename(myweights.stem(args.weights))}{more}{legend}'
+    return f'{n:,} images by {os.path.basename(weightfiles.stem(args.weights))}{more}{legend}'
 
 
 def run(args):
@@ -196,12 +194,12 @@ def run(args):
         if os.path.realpath(written) in map(os.path.realpath, paths):
             raise UserError(f'{printable(written)} is one of the images; write to another file')
     with precision(args.precision):
-        model, about = myweights.load(args.weights, KINDS)
+        model, about = weightfiles.load(args.weights, KINDS)
         mask = mask_network(args, about) if args.explain else None
     rows, cells, bright = [], [], 0
     for row, pictures in predictions(args, model, about, mask, paths):
         rows.append(row)
-        if len(cells) < mysheets.MOST:
+        if len(cells) < sheets.MOST:
             caption = f'{row["class"]}  {100*row["confidence"]:.1f} %'
             cells.append((pictures, [os.path.basename(row['image']), caption]))
         bright += pictures[0].shape[-1] == 1 and looks_inverted(pictures[0])
@@ -216,7 +214,7 @@ def run(args):
     if args.csv:
         write_csv(args.csv, rows, mask is not None)
     if args.sheet:
-        mysheets.save_sheet(args.sheet, [(title(args, len(rows), mask), cells)])
+        sheets.save_sheet(args.sheet, [(title(args, len(rows), mask), cells)])
 
 
 def main(argv=None):

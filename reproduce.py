@@ -3,9 +3,7 @@
 Every row is recorded under the settings of its whole chain of phases; recorded rows are never computed again.
 """
 import argparse
-import contextlib
 import datetime
-import fcntl
 import json
 import os
 import resource
@@ -14,99 +12,22 @@ import sys
 import time
 from typing import NamedTuple
 
-from mycommon import UserError, guard  # first: it quietens TensorFlow
-
-import myargs
-import evaluate
-import evaluate_seg
 import mydatasets
-import myevaluation
-import myreport
-import myrows
-import myweights
 import train1
 import train2
 import train3
 import train_att
+from common import cli
+from common.errors import guard, UserError
+from common.files import alone
 from mymodels import MAX_SIDE
+from readers import reading
+from report import pages
+from scoring import evaluation, overlap, rowfile, unseen
+from training import weightfiles
+from training.recipes import MAIN, METHODS, MONOCHROME, phase, PHOTOGRAPHS, RECIPES
 
 SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
-MAIN = 'baseline', 'attention', 'proposal'
-ROWS = *MAIN, 'textures', 'best', 'black', 'noise', 'real'
-
-
-class Phase(NamedTuple):
-    """One run of a script. Positional arguments in braces name other phases and become their weights."""
-    script: str
-    argv: tuple
-
-
-BASE, UNET = '{baseline}', '{unet}'
-LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
-
-
-def phases(binarize, best, real):
-    """{name: Phase} with that binarisation of masks. best: sources; real: the bound, on real backgrounds."""
-    def phase3(*back, mask=UNET):
-        return Phase('train3', (BASE, mask, binarize, *back))
-    return {
-        'baseline': Phase('train1', ()),
-        'unet': Phase('train2', (BASE,)),
-        'attention': Phase('train_att', ('--global-classifier', BASE)),
-        # the paper's own method: adversarial backgrounds alone, masks without annotation
-        'proposal': phase3('adv'),
-        # the first code's adversary; not at its rate of 1e-5, which hardly moves it in so few steps
-        'plain': phase3('adv', '--adversary', 'plain', '--pool', '0', '--clean', '0', '--halo', '0',
-                        '--settle', '0', '--lr-back', '1e-4'),
-        'textures': phase3('textures'),
-        # is it the adversary? Its head and pool on a generator that is never trained, or new at every step
-        'untrained': phase3('adv', '--generator', 'untrained'),
-        'redrawn': phase3('adv', '--generator', 'redrawn'),
-        # at the length of Best, so that equals are compared
-        'baseline-long': Phase('train1', LONG),
-        'proposal-long': phase3('adv', *LONG),
-        'textures-long': phase3('textures', *LONG),
-        'best': phase3(*best, *LONG),
-        # the paper's ablation of the source of backgrounds
-        'black': phase3('black'),
-        'noise': phase3('noise'),
-        'real': real,
-        # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
-        # without textures) and of Textures (without the adversary)
-        'best-short': phase3('adv', 'textures'),
-        'best-pool': phase3('adv', 'textures', '--pool', '0'),
-        'best-clean': phase3('adv', 'textures', '--clean', '0'),
-        'best-unet': phase3('adv', 'textures', mask='truth'),
-        # the same masks as near to the object as the U-Net's, which are grown by 0 to 2 pixels
-        'best-truth': phase3('adv', 'textures', '--dilate', '0', mask='truth'),
-        'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
-        'best-settle': phase3('adv', 'textures', '--settle', '0'),
-    }
-
-
-# Monochrome sets have no photographs: their bound is the test patterns behind the true masks.
-MONOCHROME = phases('otsu', ('adv', 'textures'),
-                    Phase('train3', (BASE, 'truth', 'none', 'real', *LONG, '--halo', '0')))
-# Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
-# images the adversary, which costs time, adds nothing to textures.
-PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
-METHODS = [m for m in MONOCHROME if m != 'unet']
-del PHOTOGRAPHS['textures-long']   # which is Best there
-# small sets need fewer steps; chosen on validation images
-RECIPES = {
-    'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '5'), 'unet': ('--epochs', '8'),
-               'train3': ('--epochs', '12')},
-    'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
-            'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
-            'train3': ('--epochs', '2', '--steps-per-epoch', '10')},
-    # photographs are four times the pixels, and few: augmentation has to stay longer
-    'folder': {'train1': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3'),
-               'train2': ('--batchsize', '64'),
-               'train_att': ('--batchsize', '64', '--settle', '0.3'),
-               'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
-    | dict.fromkeys(['best', 'real', 'baseline-long', 'proposal-long', 'textures-long'],
-                    ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
-}
 
 
 def parse(argv=None):
@@ -116,7 +37,7 @@ def parse(argv=None):
     p.add_argument('--methods', nargs='+', choices=METHODS, default=list(MAIN),
                    metavar='METHOD',
                    help=f'rows of the tables, of {", ".join(METHODS)}')
-    p.add_argument('--seeds', type=myargs.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
+    p.add_argument('--seeds', type=cli.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
     p.add_argument('--out', default='runs', metavar='DIR',
                    help='rows, tables and figures; rows there count as done')
     p.add_argument('--saved', metavar='DIR', help='weights of the phases; None: OUT/saved')
@@ -128,15 +49,15 @@ def parse(argv=None):
     p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N',
                    help='this machine does part I of N (from 1)')
     p.add_argument('--data-dir', help='as for the trainers')
-    p.add_argument('--size', type=myargs.whole(8, MAX_SIDE), help='as for the trainers')
-    p.add_argument('--limit', type=myargs.whole(1), help='as for the trainers')
-    p.add_argument('--batchsize', type=myargs.whole(1), help="as for the trainers; None: the recipe's")
+    p.add_argument('--size', type=cli.whole(8, MAX_SIDE), help='as for the trainers')
+    p.add_argument('--limit', type=cli.whole(1), help='as for the trainers')
+    p.add_argument('--batchsize', type=cli.whole(1), help="as for the trainers; None: the recipe's")
     p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
                    help='as for the trainers')
-    myargs.add_folder_arguments(p)
+    reading.add_folder_arguments(p)
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
     p.add_argument('--quiet', action='store_true', help='no progress of the phases')
-    return myargs.parse(p, argv)
+    return cli.parse(p, argv)
 
 
 def shard(text):
@@ -144,12 +65,6 @@ def shard(text):
     if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
         raise argparse.ArgumentTypeError(f'{text!r} is no I/N with I from 1 to N')
     return int(i) - 1, int(n)
-
-
-# The plan: phases of one data set and seed, their arguments and their settings
-
-def phase(name, monochrome):
-    return (MONOCHROME if monochrome else PHOTOGRAPHS)[name]
 
 
 class Plan(NamedTuple):
@@ -161,7 +76,7 @@ class Plan(NamedTuple):
 
     def path(self, name):
         folder = self.args.saved or os.path.join(self.args.out, 'saved')
-        return os.path.join(folder, f'{myargs.label(self.dataset)}-{name}-{self.seed}')
+        return os.path.join(folder, f'{mydatasets.label(self.dataset)}-{name}-{self.seed}')
 
     @property
     def binarize(self):
@@ -185,7 +100,7 @@ class Plan(NamedTuple):
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name)]
-        argv += myargs.same_images(self.args)
+        argv += reading.same_images(self.args)
         for option in ('limit', 'batchsize', 'precision'):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option, str(getattr(self.args, option))]
@@ -209,23 +124,10 @@ def ensure(plan, name):
         train(plan, name, plan.settings(name))
 
 
-@contextlib.contextmanager
-def alone(path):
-    """One process at a time: shards that share a folder would train the same parent twice."""
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        lock = open(path + '.lock', 'w')   # noqa: SIM115 (closed below)
-    except OSError as e:
-        raise UserError(f'cannot write {path}: {e.strerror}; choose another --out') from e
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def train(plan, name, wanted):
     """One phase, unless its weights are there."""
     try:
-        about = myweights.read_sidecar(plan.path(name))
+        about = weightfiles.read_sidecar(plan.path(name))
     except UserError:
         about = None
     if about and about.get('settings') == wanted:
@@ -250,7 +152,7 @@ def log(args, entry):
     """One line about what was run, with what, when, and the memory until then: OUT/runs.jsonl."""
     os.makedirs(args.out, exist_ok=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss   # KiB
-    entry |= {'peak_gib': round(peak/2**20, 2), 'versions': myweights.versions(),
+    entry |= {'peak_gib': round(peak/2**20, 2), 'versions': weightfiles.versions(),
               'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
     with open(os.path.join(args.out, 'runs.jsonl'), 'a') as f:
         f.write(json.dumps(entry) + '\n')
@@ -261,45 +163,44 @@ def log(args, entry):
 def tests_of(plan):
     """{name of a test: Test} asked for. The attack is not one of them: it trains a generator of its own."""
     data = plan.load()
-    tests = myevaluation.tests_of(data)
+    tests = evaluation.tests_of(data)
     if 'noises' in plan.args.tests:
         tests |= plan.load('_noises').tests
     if 'unseen' in plan.args.tests:
-        import myunseen
-        tests |= myunseen.tests(data)
+        tests |= unseen.tests(data)
     return tests
 
 
 def record(plan, name):
     """Evaluates the weights of a phase on the tests that have no row yet; trains them first where needed."""
     accuracy_csv = os.path.join(plan.args.out, 'accuracy.csv')
-    settings, dataset = plan.settings(name), myargs.label(plan.dataset)
+    settings, dataset = plan.settings(name), mydatasets.label(plan.dataset)
     key = {'dataset': dataset, 'method': name, 'seed': plan.seed, 'settings': settings}
-    rows = myrows.read(accuracy_csv)
+    rows = rowfile.read(accuracy_csv)
     tests = tests_of(plan)
     wanted = [*tests, *(['attack'] if 'attack' in plan.args.tests else [])]
-    missing = [t for t in wanted if not myrows.done(rows, **key, test=t)]
+    missing = [t for t in wanted if not rowfile.done(rows, **key, test=t)]
     if not missing:
         return
     ensure(plan, name)
     data = plan.load()
 
     def say(row):
-        myrows.append(accuracy_csv, row)
+        rowfile.append(accuracy_csv, row)
         print(f'{dataset} {name} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %', flush=True)
-    with evaluate.precision():   # float32: rows do not depend on the processor
-        model, about = myweights.load(plan.path(name), evaluate.KINDS, data.shape, data.classes, data.fit)
-        evaluate.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, name,
+    with evaluation.precision():   # float32: rows do not depend on the processor
+        model, about = weightfiles.load(plan.path(name), evaluation.KINDS, data.shape, data.classes, data.fit)
+        evaluation.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, name,
                           'attack' in missing, each=say)
 
 
 def record_masks(plan):
     """IoU, Dice and area of the masks of phase 2, where the truth is known."""
     path = os.path.join(plan.args.out, 'masks.csv')
-    key = {'dataset': myargs.label(plan.dataset), 'seed': plan.seed, 'settings': plan.settings('unet')}
-    rows = myrows.read(path)
-    missing = [b for b in ('otsu', 'snap') if not myrows.done(rows, method=f'unet-{b}', **key)]
-    raw_missing = not myrows.done(rows, dataset=key['dataset'], method=evaluate_seg.RAW)
+    key = {'dataset': mydatasets.label(plan.dataset), 'seed': plan.seed, 'settings': plan.settings('unet')}
+    rows = rowfile.read(path)
+    missing = [b for b in ('otsu', 'snap') if not rowfile.done(rows, method=f'unet-{b}', **key)]
+    raw_missing = not rowfile.done(rows, dataset=key['dataset'], method=overlap.RAW)
     if not missing and not raw_missing:
         return
     data = plan.load()
@@ -308,12 +209,12 @@ def record_masks(plan):
     except UserError:
         return   # photographs without masks
     ensure(plan, 'unet')
-    with evaluate.precision():
-        unet, about = myweights.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
+    with evaluation.precision():
+        unet, about = weightfiles.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
         for binarize in missing:
-            myrows.append(path, evaluate_seg.unet_row(unet, about, data, test, binarize))
+            rowfile.append(path, overlap.unet_row(unet, about, data, test, binarize))
         if raw_missing:
-            myrows.append(path, evaluate_seg.raw_row(data, test))
+            rowfile.append(path, overlap.raw_row(data, test))
 
 
 def checked(plan):
@@ -357,8 +258,8 @@ def run(args):
     if not args.tables_only:
         log(args, {'command': shlex.join(['python', 'reproduce.py', *args.words]),
                    'seconds': round(time.monotonic() - began)})
-    rows = myreport.tables(args.out, args.dataset)
-    myreport.figures(args.out, plans, rows)
+    rows = pages.write_tables(args.out, args.dataset)
+    pages.draw_figures(args.out, plans, rows)
     print(f'rows: {args.out}/accuracy.csv, tables: {args.out}/tables.md, figures: {args.out}/figures')
 
 

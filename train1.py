@@ -2,47 +2,45 @@
 import sys
 import time
 
-from mycommon import guard  # first: it quietens TensorFlow
-
-import myargs
-import mycheckpoints
+import mydatasets
 import mymodels
-import mytrain
+from common.errors import guard
+from training import checkpoints, finish, loop, options, start, steps, validation
 
 
 def arguments():
-    p = myargs.parser(__doc__, 'python train1.py mnist --epochs 25', epochs=25, steps_per_epoch=100)
-    myargs.add_network_arguments(p)
+    p = options.parser(__doc__, 'python train1.py mnist --epochs 25', epochs=25, steps_per_epoch=100)
+    options.add_network_arguments(p)
     return p
 
 
 def parse(argv=None):
-    args = myargs.parse(arguments(), argv)
-    args.output = args.output or f'saved/{myargs.label(args.dataset)}-baseline-{args.seed}'
+    args = options.parse(arguments(), argv)
+    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-baseline-{args.seed}'
     return args
 
 
 def settings(args, parents=()):
-    return myargs.fingerprint('train1', args)
+    return options.fingerprint('train1', args)
 
 
 def run(args):
     fingerprint = settings(args)
-    if mycheckpoints.finished(args, fingerprint):
+    if checkpoints.finished(args, fingerprint):
         return
-    began, strategy = time.monotonic(), mytrain.start(args)
-    data = mytrain.load_data(args)
+    began, strategy = time.monotonic(), start.start(args)
+    data = start.load_data(args)
     with strategy.scope():
-        options = mytrain.network_options(args, data.shape)
+        network = start.network_options(args, data.shape)
         model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
-                                    **options)
-        optimizer = mytrain.adam(args, model.trainable_variables)
-        prepare = mytrain.augmented(mytrain.augmentation(args))
-        step = mytrain.supervised_step(model, optimizer)
-        history = mytrain.fit(prepare, step, data, args,
+                                    **network)
+        optimizer = start.adam(args, model.trainable_variables)
+        prepare = start.augmented(start.augmentation(args))
+        step = steps.supervised_step(model, optimizer)
+        history = loop.fit(prepare, step, data, args,
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                              mytrain.validator(model, data), began=began)
-        mytrain.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=options,
+                              validation.validator(model, data), began=began)
+        finish.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=network,
                        say=['train2.py', args.dataset, args.output])
 
 

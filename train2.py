@@ -7,19 +7,16 @@ import os
 import sys
 import time
 
-from mycommon import BrokenRun, UserError, guard  # first: it quietens TensorFlow
-
-import keras
 import numpy as np
-import tensorflow as tf
 
-import myargs
-import mycheckpoints
 import mybackgrounds
+import mydatasets
 import mymodels
-import mytrain
-import myweights
+from common import binarization, cli
+from common.errors import BrokenRun, guard, UserError
+from common.quiet import keras, tf
 from mydatagen import in_order, spread, to_float
+from training import checkpoints, finish, loop, options, start, steps, weightfiles
 
 COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything,
 KNOWN = 0.5                # unless objects are that small: then f(m x) is right at least as often as this
@@ -29,38 +26,38 @@ PAPER = {'lr': 1e-5, 'area': 0.2, 'fill': 'black'}
 
 
 def arguments():
-    p = myargs.parser(__doc__, 'python train2.py mnist saved/mnist-baseline-0',
+    p = options.parser(__doc__, 'python train2.py mnist saved/mnist-baseline-0',
                        epochs=10, steps_per_epoch=30, lr=5e-4)
     p.add_argument('classifier', help='weights of phase 1')
     g = p.add_argument_group('masks')
     g.add_argument('--area', type=area, default='auto', metavar='A|auto',
                    help='share of the image that a mask may cover for free; auto: found from the data')
     g.add_argument('--loss', choices=('abs', 'squared'), default='abs', help='of the area above A')
-    g.add_argument('--total-variation', type=myargs.number(0, 1e6), default=0.1, metavar='W',
+    g.add_argument('--total-variation', type=cli.number(0, 1e6), default=0.1, metavar='W',
                    help='weight of the total variation of the mask')
     g.add_argument('--fill', default='border', metavar='black|border|FILE',
                    help="what stands where the mask removes: the image's own border colour, black, or a "
                    'picture')
-    g.add_argument('--binarize', choices=mymodels.BINARIZE, default='otsu',
+    g.add_argument('--binarize', choices=binarization.BINARIZE, default='otsu',
                    help='for the check of collapsed masks and the pictures')
-    g.add_argument('--width', type=myargs.whole(1, mymodels.MAX_WIDTH), default=32,
+    g.add_argument('--width', type=cli.whole(1, mymodels.MAX_WIDTH), default=32,
                    help='filters of the first level')
     g.add_argument('--debug', action='store_true', help='a picture of masks every epoch beside the weights')
     return p
 
 
 def area(text):
-    return text if text == 'auto' else myargs.part(text)
+    return text if text == 'auto' else cli.part(text)
 
 
 def parse(argv=None):
-    args = myargs.parse(arguments(), argv, PAPER)
-    args.output = args.output or f'saved/{myargs.label(args.dataset)}-unet-{args.seed}'
+    args = options.parse(arguments(), argv, PAPER)
+    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-unet-{args.seed}'
     return args
 
 
 def settings(args, parents):
-    return myargs.fingerprint('train2', args, parents)
+    return options.fingerprint('train2', args, parents)
 
 
 def total_variation(m):
@@ -93,10 +90,10 @@ def make_step(unet, classifier, optimizer, fill, args, free_area):
         with tf.GradientTape() as tape:
             m = unet(x, training=True)
             z = mybackgrounds.compose(x, m, c)
-            ce = tf.reduce_mean(mytrain.task_loss(batch['y'], classifier(z)))
+            ce = tf.reduce_mean(steps.task_loss(batch['y'], classifier(z)))
             excess = tf.reduce_mean(area_loss(tf.reduce_mean(m, (1, 2, 3)) - free_area))
             tv = total_variation(m)
-        mytrain.descend(tape, [ce, excess, args.total_variation*tv], (optimizer, unet.trainable_variables))
+        steps.descend(tape, [ce, excess, args.total_variation*tv], (optimizer, unet.trainable_variables))
         return {'ce': ce, 'excess': excess, 'tv': tv, 'area': tf.reduce_mean(m)}
     return step
 
@@ -141,15 +138,15 @@ def collapse(found, classes):
 
 def train(args, data, classifier, fingerprint, attempt, began):
     """One attempt from new weights: (unet, history, free area). Errors: Collapsed."""
-    keras.utils.set_random_seed(args.seed + mytrain.RESTART*attempt)
+    keras.utils.set_random_seed(args.seed + loop.RESTART*attempt)
     unet = mymodels.unet(data.shape, args.width)
-    optimizer = mytrain.adam(args, unet.trainable_variables)
+    optimizer = start.adam(args, unet.trainable_variables)
     fill = filler(args.fill, data.shape)
     free = tf.Variable(0. if args.area == 'auto' else args.area, trainable=False, name='free_area',
                        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-    validate = measure(unet, classifier, data, mymodels.BINARIZE[args.binarize], fill)
+    validate = measure(unet, classifier, data, binarization.BINARIZE[args.binarize], fill)
     # the area is read off masks that were pressed together as far as the classifier's loss lets them
-    press = measure(unet, classifier, data, mymodels.BINARIZE['otsu'], fill)
+    press = measure(unet, classifier, data, binarization.BINARIZE['otsu'], fill)
 
     def each_epoch(epoch):
         if args.area == 'auto' and epoch == max(1, args.epochs//2):
@@ -158,10 +155,10 @@ def train(args, data, classifier, fingerprint, attempt, began):
                 print(f'area: {float(free.numpy()):.3f}, found from the data')
         if args.debug:
             picture(f'{args.output}.masks/epoch-{epoch:03d}.png', data, unet, args, fill)
-    prepare = mytrain.augmented(mytrain.augmentation(args))
+    prepare = start.augmented(start.augmentation(args))
     step = make_step(unet, classifier, optimizer, fill, args, free)
     state = {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]}
-    history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
+    history = loop.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
                           attempt, began)
     problem = collapse(history[-1], len(data.classes))
     if problem:
@@ -174,22 +171,22 @@ def picture(path, data, unet, args, fill, count=10):
     from myfigures import save_grid
     x = to_float(spread(data.validation, count)['x'])
     m = unet(x)
-    b = mymodels.BINARIZE[args.binarize](m, x)
+    b = binarization.BINARIZE[args.binarize](m, x)
     save_grid(path, [x, m, b, mybackgrounds.compose(x, b, fill(x))])
 
 
 def run(args):
-    about = myweights.read_sidecar(args.classifier)
+    about = weightfiles.read_sidecar(args.classifier)
     fingerprint = settings(args, [about.get('settings')])
-    if mycheckpoints.finished(args, fingerprint):
+    if checkpoints.finished(args, fingerprint):
         return
-    began, strategy = time.monotonic(), mytrain.start(args)
-    data = mytrain.load_data(args)
+    began, strategy = time.monotonic(), start.start(args)
+    data = start.load_data(args)
     with strategy.scope():
-        classifier, about = myweights.load(args.classifier, 'classifier', data.shape, data.classes,
+        classifier, about = weightfiles.load(args.classifier, 'classifier', data.shape, data.classes,
                                            data.fit)
         classifier.trainable = False
-        for attempt in range(mycheckpoints.attempts_used(args), 2):
+        for attempt in range(checkpoints.attempts_used(args), 2):
             try:
                 unet, history, found = train(args, data, classifier, fingerprint, attempt, began)
                 break
@@ -198,8 +195,8 @@ def run(args):
                     raise BrokenRun(f'the masks collapsed twice: {e}; try another --area, --fill or --seed, '
                                     'with --overwrite') from e
                 print(f'the masks collapsed: {e}; starting once more with another key', file=sys.stderr)
-                mycheckpoints.forget(args)
-        mytrain.finish(unet, 'unet', args, data, fingerprint, history, 'unet',
+                checkpoints.forget(args)
+        finish.finish(unet, 'unet', args, data, fingerprint, history, 'unet',
                        {'classifier': args.classifier}, {'width': args.width},
                        ['train3.py', args.dataset, args.classifier, args.output,
                         *(('otsu', 'adv') if data.monochrome else ('snap', 'textures', '--settle', '0.3'))],

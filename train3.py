@@ -6,55 +6,54 @@ import dataclasses
 import sys
 import time
 
-from mycommon import BrokenRun, Key, UserError, guard, whole_file  # first: it quietens TensorFlow
-
 import numpy as np
-import tensorflow as tf
 
-import myargs
-import mycheckpoints
 import mybackgrounds
 import mydatasets
 import mymodels
-import mytrain
-import myweights
+from common import binarization, cli, geometry
+from common.errors import BrokenRun, guard, UserError
+from common.files import whole_file
+from common.keys import Key
+from common.quiet import tf
 from mydatagen import in_order, spread, to_float
+from training import checkpoints, finish, loop, options, start, steps, validation, weightfiles
 
 BACKS = 'black', 'noise', 'adv', 'real', 'textures'
 PAPER = {'lr': None, 'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
 
 
 def arguments():
-    p = myargs.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv '
+    p = options.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv '
                       'textures', epochs=40, steps_per_epoch=100, lr=1e-3)
     p.add_argument('classifier', help='weights of phase 1, from which f starts')
     p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data '
                    'set, or x > 0 grown by --dilate)')
-    p.add_argument('binarize', choices=mymodels.BINARIZE, help='of the masks')
+    p.add_argument('binarize', choices=binarization.BINARIZE, help='of the masks')
     p.add_argument('back', nargs='+', choices=BACKS,
                    help='sources of backgrounds; several: images take turns')
     g = p.add_argument_group('composition')
-    g.add_argument('--area', type=myargs.part, default=0.2, help='for `quantile` masks')
-    g.add_argument('--dilate', type=myargs.whole(0, 64),
+    g.add_argument('--area', type=cli.part, default=0.2, help='for `quantile` masks')
+    g.add_argument('--dilate', type=cli.whole(0, 64),
                    help='pixels by which masks are grown; None: 2 for `truth`, which the tests leave '
                    'around objects too, else 0')
-    g.add_argument('--halo', type=myargs.whole(0, 16), default=2,
+    g.add_argument('--halo', type=cli.whole(0, 16), default=2,
                    help='each mask is grown by 0 to HALO pixels more, so that no rim of the old background '
                    'gives the object away')
-    g.add_argument('--clean', type=myargs.share, default=0.2, metavar='SHARE', help='of untouched images')
+    g.add_argument('--clean', type=cli.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
     g = p.add_argument_group('adversary')
-    g.add_argument('--tiles', type=myargs.whole(1), default=2, help='the background is TILES x TILES squares')
-    g.add_argument('--lr-back', type=myargs.positive, default=1e-3, help="Adam's rate of the generator")
+    g.add_argument('--tiles', type=cli.whole(1), default=2, help='the background is TILES x TILES squares')
+    g.add_argument('--lr-back', type=cli.positive, default=1e-3, help="Adam's rate of the generator")
     g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold',
                    help="plain: sigmoid of the generator's logits (the paper); threshold: after taking "
                    "from each image's logits their mean and a random multiple of their deviation")
     g.add_argument('--generator', choices=('trained', 'untrained', 'redrawn'), default='trained',
-                   help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones at every '
-                   'step; their backgrounds maximise nothing')
-    g.add_argument('--pool', type=myargs.whole(0), default=4096, metavar='N',
+                   help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones '
+                   'at every step; their backgrounds maximise nothing')
+    g.add_argument('--pool', type=cli.whole(0), default=4096, metavar='N',
                    help='adversarial backgrounds remembered; 0: none, all are fresh')
-    g.add_argument('--fresh', type=myargs.whole(1), default=4, metavar='K',
+    g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
                    help='every K-th adversarial background is new and trains the generator, the others are '
                    'remembered ones')
     g.add_argument('--imsave', action='store_true',
@@ -63,18 +62,18 @@ def arguments():
 
 
 def parse(argv=None):
-    args = myargs.parse(arguments(), argv, PAPER)
+    args = options.parse(arguments(), argv, PAPER)
     if args.lr is None:
         args.lr = 1e-3
     if args.dilate is None:
         args.dilate = mydatasets.HALO if args.unet == 'truth' else 0
-    args.output = args.output or (f'saved/{myargs.label(args.dataset)}-{"-".join(args.back)}-{args.seed}')
+    args.output = args.output or (f'saved/{mydatasets.label(args.dataset)}-{"-".join(args.back)}-{args.seed}')
     return args
 
 
 def settings(args, parents):
     kind = args.unet if args.unet in ('heuristic', 'truth') else 'unet'
-    return myargs.fingerprint('train3', args, [*parents, kind])
+    return options.fingerprint('train3', args, [*parents, kind])
 
 
 # Masks: image -> (n, h, w, 1), made once for every training image and warped with it
@@ -88,7 +87,7 @@ def mask_source(args, data, unet):
             raise UserError(f'{args.unet} masks are x > 0, which says nothing in colour photographs; give '
                             'the weights of phase 2, or masks in the folder')
         return lambda x: mydatasets.true_mask(x, 0)
-    binarize = mymodels.binarizer(args.binarize, args.area)
+    binarize = binarization.binarizer(args.binarize, args.area)
     return lambda x: binarize(unet(x), x)
 
 
@@ -195,7 +194,7 @@ def make_prepare(augment, back, args):
 def grow(m, args, key):
     """Masks ready for the composition: binary again after the warp, dilated, all ones for clean images."""
     m = m if args.binarize == 'none' else tf.round(m)
-    m = mybackgrounds.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(0))
+    m = geometry.dilate_between(m, args.dilate, args.dilate + args.halo, key.fold(0))
     return tf.where(key.fold(1).uniform(tf.shape(m)[0], (1, 1, 1)) < args.clean, 1., m)
 
 
@@ -219,16 +218,16 @@ def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back
                 parts[i] = mybackgrounds.mixed([lambda x, key: turned, *old])(images, key.fold(4))
             z = mybackgrounds.compose(x, m, mybackgrounds.interleave(parts, len(x)))
             logits = model(z, training=True)
-            loss = {'ce': tf.reduce_mean(mytrain.task_loss(batch['y'], logits))}
+            loss = {'ce': tf.reduce_mean(steps.task_loss(batch['y'], logits))}
             if learns and x.shape[-1] == 1:   # a monochrome background may not fill more than half of it
-                loss['bright'] = tf.nn.relu(mytrain.global_mean(fresh) - 0.5)
+                loss['bright'] = tf.nn.relu(steps.global_mean(fresh) - 0.5)
         players = [(optimizer, model.trainable_variables)]
         if learns:
             players.append((optimizer_back, net.trainable_variables))
-        gradients = mytrain.descend(tape, list(loss.values()), *players)
+        gradients = steps.descend(tape, list(loss.values()), *players)
         if learns:
-            loss['gradient_back'] = mytrain.gradient_norm(gradients[1], optimizer)
-        return {**loss, 'accuracy': mytrain.accuracy(batch['y'], logits)}
+            loss['gradient_back'] = steps.gradient_norm(gradients[1], optimizer)
+        return {**loss, 'accuracy': steps.accuracy(batch['y'], logits)}
     return step
 
 
@@ -244,7 +243,7 @@ def pictures(args, data, mask, back, adversary, count=10):
     def look():
         key = Key.of(args.seed)   # the same noise every time: what changes is the generator
         rows = [source(x, key) for source in filled]
-        return rows + [mybackgrounds.compose(x, mybackgrounds.dilate(m, args.dilate), rows[0])]
+        return rows + [mybackgrounds.compose(x, geometry.dilate(m, args.dilate), rows[0])]
 
     def draw(epoch):
         rows, path = look(), f'{args.output}.backgrounds/epoch-{epoch:03d}'
@@ -270,29 +269,29 @@ def run(args):
     parents, about = {}, {}
     for role, path in (('classifier', args.classifier), ('unet', args.unet)):
         if path not in ('heuristic', 'truth'):
-            about[role] = myweights.read_sidecar(path)
-            parents[role] = myweights.stem(path)
+            about[role] = weightfiles.read_sidecar(path)
+            parents[role] = weightfiles.stem(path)
     fingerprint = settings(args, [a.get('settings') for a in about.values()])
-    if mycheckpoints.finished(args, fingerprint):
+    if checkpoints.finished(args, fingerprint):
         return
-    began, strategy = time.monotonic(), mytrain.start(args)
-    data = mytrain.load_data(args)
+    began, strategy = time.monotonic(), start.start(args)
+    data = start.load_data(args)
     with strategy.scope():
-        model, about_f = myweights.load(args.classifier, 'classifier', data.shape, data.classes, data.fit)
+        model, about_f = weightfiles.load(args.classifier, 'classifier', data.shape, data.classes, data.fit)
         unet = None
         if 'unet' in parents:
-            unet, _ = myweights.load(args.unet, 'unet', data.shape, fit=data.fit)
+            unet, _ = weightfiles.load(args.unet, 'unet', data.shape, fit=data.fit)
         mask = mask_source(args, data, unet)
         name = about.get('unet', {}).get('sha256'), *(getattr(args, k) for k in (
             'unet', 'dataset', 'data_dir', 'size', 'limit', 'fit', 'skip_damaged', 'binarize', 'area',
             'precision'))
         data = data._replace(train=with_masks(data.train, mask, name))
-        optimizer = mytrain.adam(args, model.trainable_variables)
+        optimizer = start.adam(args, model.trainable_variables)
         state = {'model': model.variables, 'optimizer': optimizer.variables}
         extra = {}
         if 'adv' in args.back:
             net, draw = adversary(data.shape, args)
-            optimizer_back = mytrain.adam(args, net.trainable_variables, args.lr_back)
+            optimizer_back = start.adam(args, net.trainable_variables, args.lr_back)
             extra = {'adversary': (net, draw), 'optimizer_back': optimizer_back}
             state |= {'generator': net.variables, 'optimizer_back': optimizer_back.variables}
             if args.pool and args.fresh > 1:
@@ -301,13 +300,13 @@ def run(args):
                                             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
                 state['pool'] = [extra['pool']]
         back = sources(args, data)
-        prepare = make_prepare(mytrain.augmentation(args), back, args)
+        prepare = make_prepare(start.augmentation(args), back, args)
         step = make_step(model, optimizer, mask, back, args, **extra)
         each_epoch = pictures(args, data, mask, back, extra.get('adversary')) if args.imsave else None
-        validate = mytrain.validator(model, data, None if data.monochrome else mask)
-        history = mytrain.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
+        validate = validation.validator(model, data, None if data.monochrome else mask)
+        history = loop.fit(prepare, step, data, args, state, fingerprint, validate, each_epoch, alive,
                               began=began)
-        mytrain.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
+        finish.finish(model, 'classifier', args, data, fingerprint, history, method(args), parents,
                        about_f.get('network'), ['evaluate.py', args.dataset, args.output])
 
 

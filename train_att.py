@@ -6,77 +6,74 @@ frozen while the local branch and the fusion are trained.
 import sys
 import time
 
-from mycommon import guard  # first: it quietens TensorFlow
-
-import keras
-
-import myargs
-import mycheckpoints
+import mydatasets
 import mymodels
-import mytrain
-import myweights
+from common import cli
+from common.errors import guard
+from common.quiet import keras
+from training import checkpoints, finish, loop, options, start, steps, validation, weightfiles
 
 
 def arguments():
-    p = myargs.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
+    p = options.parser(__doc__, 'python train_att.py mnist --global-classifier saved/mnist-baseline-0',
                        epochs=10, steps_per_epoch=100)
-    myargs.add_network_arguments(p)
+    options.add_network_arguments(p)
     p.add_argument('--global-classifier', metavar='WEIGHTS',
                    help='the trained global branch; None: phase 1 is run first, with the same options')
-    p.add_argument('--tau', type=myargs.number(0, 1, above=True), default=0.7,
+    p.add_argument('--tau', type=cli.number(0, 1, above=True), default=0.7,
                    help='share of the strongest activation that is attended to')
     return p
 
 
 def parse(argv=None):
-    args = myargs.parse(arguments(), argv)
-    args.output = args.output or f'saved/{myargs.label(args.dataset)}-attention-{args.seed}'
+    args = options.parse(arguments(), argv)
+    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-attention-{args.seed}'
     return args
 
 
 def settings(args, parents=()):
-    return myargs.fingerprint('train_att', args, parents)
+    return options.fingerprint('train_att', args, parents)
 
 
 def global_branch(args, data, prepare):
     """(network, what its sidecar says): loaded, or trained here first with a name of its own."""
     path = args.global_classifier or args.output + '-global'
-    options = mytrain.network_options(args, data.shape)
+    network = start.network_options(args, data.shape)
     if not args.global_classifier:
         model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
-                                    **options)
-        first = mycheckpoints.renamed(args, path)
-        fingerprint = myargs.fingerprint('train1', args)
-        if not mycheckpoints.finished(first, fingerprint):
-            optimizer = mytrain.adam(args, model.trainable_variables)
-            step = mytrain.supervised_step(model, optimizer)
-            history = mytrain.fit(prepare, step, data, first,
+                                    **network)
+        first = checkpoints.renamed(args, path)
+        fingerprint = options.fingerprint('train1', args)
+        if not checkpoints.finished(first, fingerprint):
+            optimizer = start.adam(args, model.trainable_variables)
+            step = steps.supervised_step(model, optimizer)
+            history = loop.fit(prepare, step, data, first,
                                   {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                                  mytrain.validator(model, data))
-            mytrain.finish(model, 'classifier', first, data, fingerprint, history, 'baseline',
-                           network=options)
-    return myweights.load(path, 'classifier', data.shape, data.classes, data.fit)
+                                  validation.validator(model, data))
+            finish.finish(model, 'classifier', first, data, fingerprint, history, 'baseline',
+                           network=network)
+    return weightfiles.load(path, 'classifier', data.shape, data.classes, data.fit)
 
 
 def run(args):
     path = args.global_classifier
-    parents = [myweights.read_sidecar(path).get('settings')] if path else []
+    parents = [weightfiles.read_sidecar(path).get('settings')] if path else []
     fingerprint = settings(args, parents)
-    if mycheckpoints.finished(args, fingerprint):
+    if checkpoints.finished(args, fingerprint):
         return
-    began, strategy = time.monotonic(), mytrain.start(args)
-    data = mytrain.load_data(args)
-    prepare = mytrain.augmented(mytrain.augmentation(args))
+    began, strategy = time.monotonic(), start.start(args)
+    data = start.load_data(args)
+    prepare = start.augmented(start.augmentation(args))
     with strategy.scope():
         base, about = global_branch(args, data, prepare)
         keras.utils.set_random_seed(args.seed)   # the same start if the global branch was trained just now
         model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
         args.lr = args.lr or mymodels.SMALL_RATE
-        optimizer = mytrain.adam(args, model.trainable_variables)
-        history = mytrain.fit(prepare, mytrain.supervised_step(model, optimizer), data, args,
+        optimizer = start.adam(args, model.trainable_variables)
+        history = loop.fit(prepare, steps.supervised_step(model, optimizer), data, args,
                               {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                              mytrain.validator(model, data), began=began)
-        mytrain.finish(model, 'attention', args, data, fingerprint, history, 'attention',
+                              validation.validator(model, data), began=began)
+        finish.finish(model, 'attention', args, data, fingerprint, history, 'attention',
                        {'global': args.global_classifier or args.output + '-global'},
                        {**about.get('network', {}), 'tau': args.tau},
                        ['evaluate.py', args.dataset, args.output])

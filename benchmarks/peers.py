@@ -3,29 +3,23 @@
 Usual is Keras fit, numpy augmentation, batch 8. PyTorch is an optional requirement of this file alone. All
 are measured in one run, in turns.
 """
-import os
-import sys
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from mycommon import Key  # first: it quietens TensorFlow
-
 import argparse
 import math
 import statistics
+import sys
 
-import keras
 import numpy as np
-import tensorflow as tf
 import torch
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
+from steps import counted, matrix_rate, rate, steps
 from torch import nn
 from torch.nn import functional
 
 import mymodels
-from steps import counted, matrix_rate, rate, steps
+from common.keys import Key
+from common.quiet import keras, tf
 
 MOVE = 0.15
 

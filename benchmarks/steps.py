@@ -3,32 +3,29 @@
 Operations are counted by TensorFlow's profiler on the traced step (convolutions, their gradients, matrix
 products); the machine's rate is that of a float32 matrix product of side 2,048 measured between the steps.
 """
+import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from mycommon import Key  # first: it quietens TensorFlow
-
-import argparse
-import statistics
-
-import keras
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
 import mybackgrounds
 import mymodels
-import mytrain
 import train1
 import train2
 import train3
+from common import binarization, geometry
+from common.keys import Key
+from common.quiet import keras, tf
 from mydatagen import augmenter, to_float
+from training import start
+from training.steps import supervised_step
 
 SECONDS = 1.5      # of one measurement
 AGAIN = 16         # times that a part of a step is done in one call, as the call would outweigh it
@@ -72,15 +69,15 @@ def steps(side, batch, precision, channels=1, only=None):
         return args
     def whole(prepare, step):
         return lambda batch, key: step(prepare(batch, key), key)
-    found, plain = {}, mytrain.augmented(augment)
+    found, plain = {}, start.augmented(augment)
     f = mymodels.classifier(shape, 10)
     args = arguments(train1)
-    found['phase 1'] = whole(plain, mytrain.supervised_step(f, mytrain.adam(args, f.trainable_variables)))
+    found['phase 1'] = whole(plain, supervised_step(f, start.adam(args, f.trainable_variables)))
     args = arguments(train2, 'f')
     frozen, unet = mymodels.classifier(shape, 10), mymodels.unet(shape)
     frozen.trainable = False
     found['phase 2'] = whole(plain, train2.make_step(
-        unet, frozen, mytrain.adam(args, unet.trainable_variables), train2.filler('border', shape), args,
+        unet, frozen, start.adam(args, unet.trainable_variables), train2.filler('border', shape), args,
         tf.constant(0.2)))
     if only:
         return {k: v for k, v in found.items() if k in only}
@@ -93,15 +90,15 @@ def steps(side, batch, precision, channels=1, only=None):
         extra = {}
         if 'adv' in back:
             net, draw = train3.adversary(shape, args)
-            extra = {'adversary': (net, draw), 'optimizer_back': mytrain.adam(args, net.trainable_variables)}
+            extra = {'adversary': (net, draw), 'optimizer_back': start.adam(args, net.trainable_variables)}
             if args.pool:
                 extra['pool'] = tf.Variable(tf.zeros((args.pool, *shape), tf.float16), trainable=False)
         sources = train3.sources(args, None)
         found[name] = whole(train3.make_prepare(augment, sources, args), train3.make_step(
-            f, mytrain.adam(args, f.trainable_variables), None, sources, args, **extra))
+            f, start.adam(args, f.trainable_variables), None, sources, args, **extra))
     attention = mymodels.attention(shape, 10)
-    found['attention'] = whole(plain, mytrain.supervised_step(
-        attention, mytrain.adam(arguments(train1), attention.trainable_variables)))
+    found['attention'] = whole(plain, supervised_step(
+        attention, start.adam(arguments(train1), attention.trainable_variables)))
 
     def evaluation(batch, key):
         return {'y': f(to_float(batch['x']))}
@@ -114,7 +111,7 @@ def steps(side, batch, precision, channels=1, only=None):
         return {'x': x, 'm': m}
 
     def otsu(batch, key):
-        return {'m': mymodels.otsu(to_float(batch['m']))}
+        return {'m': binarization.otsu(to_float(batch['m']))}
 
     def textures(batch, key):
         return {'b': mybackgrounds.textures(to_float(batch['x']), key)}
@@ -123,7 +120,7 @@ def steps(side, batch, precision, channels=1, only=None):
         return {'z': mybackgrounds.compose(batch['x_float'], batch['m_float'], batch['x_float'])}
 
     def halo(batch, key):
-        return {'m': mybackgrounds.dilate_between(to_float(batch['m']), 0, 2, key)}
+        return {'m': geometry.dilate_between(to_float(batch['m']), 0, 2, key)}
     return found | {'evaluation': evaluation, 'masks': masks, 'augmentation': augmentation, 'Otsu': otsu,
                     'textures': textures, 'composition': composition, 'halo': halo}
 

@@ -2,27 +2,24 @@
 
 Prints the time of each part and the peak of the resident memory, from the folder's check to the last step.
 """
+import argparse
 import os
+import resource
 import sys
+import tempfile
+import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from mycommon import UserError, guard  # noqa: E402  (before TensorFlow, which it quietens)
+import numpy as np
+from PIL import Image
 
-import argparse  # noqa: E402
-import resource  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
-
-import myargs  # noqa: E402
-import mydatasets  # noqa: E402
-import myfolder  # noqa: E402
-import mymodels  # noqa: E402
-import myweights  # noqa: E402
-import train1  # noqa: E402
-import train3  # noqa: E402
+import mydatasets
+import mymodels
+import train1
+import train3
+from common import cli
+from common.errors import guard, UserError
+from readers import folders
+from training import weightfiles
 
 CLASSES = 10
 
@@ -63,11 +60,11 @@ def timed(name, work):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument('--images', type=myargs.whole(1000), default=100_000)
-    p.add_argument('--files', type=myargs.whole(10), default=1000)
-    p.add_argument('--side', type=myargs.whole(32, mymodels.MAX_SIDE), default=224)
-    p.add_argument('--steps', type=myargs.whole(1), default=20)
-    p.add_argument('--batchsize', type=myargs.whole(1), default=32)
+    p.add_argument('--images', type=cli.whole(1000), default=100_000)
+    p.add_argument('--files', type=cli.whole(10), default=1000)
+    p.add_argument('--side', type=cli.whole(32, mymodels.MAX_SIDE), default=224)
+    p.add_argument('--steps', type=cli.whole(1), default=20)
+    p.add_argument('--batchsize', type=cli.whole(1), default=32)
     p.add_argument('--backbone', default='MobileNetV3Small')
     p.add_argument('--phase3', action='store_true', help='also phase 3, with textures behind untrained masks')
     return p
@@ -78,9 +75,9 @@ def run(args):
         print(f'{args.images:,} photographs of {args.side}x{args.side}, '
               f'{3*args.images*args.side**2/1e9:.1f} GB of pixels; peak so far {peak():,} MB')
         timed('files and links', lambda: make(root, args.files, args.images, args.side))
-        timed('scan', lambda: myfolder.scan(root))
+        timed('scan', lambda: folders.scan(root))
         timed('check (every file decoded, duplicates)',
-              lambda: mydatasets._checked(myfolder.scan, root, False))
+              lambda: mydatasets._checked(folders.scan, root, False))
         common = ['folder:' + root, '--size', str(args.side), '--batchsize', str(args.batchsize),
                   '--epochs', '1', '--steps-per-epoch', str(args.steps), '--quiet', '--output']
         first = os.path.join(root, 'f')
@@ -88,8 +85,8 @@ def run(args):
             [*common, first, '--backbone', args.backbone, '--backbone-weights', 'none', '--dense', '64']))
         if args.phase3 and not done:
             shape, unet = (args.side, args.side, 3), os.path.join(root, 'u')
-            myweights.save(mymodels.unet(shape, width=8), unet, kind='unet', network={'width': 8},
-                           shape=list(shape), classes=myweights.read_sidecar(first)['classes'])
+            weightfiles.save(mymodels.unet(shape, width=8), unet, kind='unet', network={'width': 8},
+                           shape=list(shape), classes=weightfiles.read_sidecar(first)['classes'])
             done = timed(f'phase 3, {args.steps} steps and validation', lambda: train3.main(
                 [common[0], first, unet, 'otsu', 'textures', *common[1:], os.path.join(root, 'g')]))
         if done:
@@ -98,7 +95,7 @@ def run(args):
 
 
 def main(argv=None):
-    return guard(run, myargs.parse(arguments(), argv))
+    return guard(run, cli.parse(arguments(), argv))
 
 
 if __name__ == '__main__':

@@ -3,15 +3,13 @@
 Reads the histories that a reproduction leaves beside its weights, so it costs nothing; a method's clock
 starts with phase 1 and goes on through phase 2, as its user's would.
 """
+import argparse
+import json
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from mycommon import UserError, guard, whole_file  # first: it quietens TensorFlow
-
-import argparse
-import json
+from common.errors import guard, UserError
+from common.files import whole_file
 
 METRIC = 'val_shapes'
 

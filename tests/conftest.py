@@ -1,2 +1,1 @@
 """Every test runs as a user would: TensorFlow quietened before anything loads it."""
-import mycommon  # noqa: F401

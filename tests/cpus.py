@@ -5,9 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import mycommon  # noqa: E402, F401  (first: it quietens TensorFlow)
-
-import tensorflow as tf  # noqa: E402
+from common.quiet import tf  # noqa: E402
 import train1  # noqa: E402
 import train2  # noqa: E402
 import train3  # noqa: E402

@@ -1,11 +1,13 @@
 """Backgrounds: the composition, the paper's patterns as hand-checked facts, the sources of training."""
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import mybackgrounds
-from mybackgrounds import PATTERNS, border_colour, compose, dilate, dilate_between, mixed
-from mycommon import Key, UserError
+from common.errors import UserError
+from common.geometry import dilate, dilate_between
+from common.keys import Key
+from common.quiet import tf
+from mybackgrounds import border_colour, compose, mixed, PATTERNS
 
 WHITE_AT_32 = {'stripes': 207, 'board': 512, 'border': 240, 'circles': 128, 'clock': 218, 'random': 256}
 

@@ -15,27 +15,24 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
 import evaluate
 import evaluate_seg
 import launch
-import mycheckpoints
 import mydatasets
-import myfolder
 import mymodels
-import myrows
-import mytrain
-import myweights
 import reproduce
 import toys
 import train1
 import train2
 import train3
 import train_att
-from mycommon import UserError
+from common.errors import UserError
+from readers import photographs
+from scoring import rowfile
+from training import checkpoints, start, weightfiles
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main,
          'evaluate': evaluate.main, 'evaluate_seg': evaluate_seg.main, 'reproduce': reproduce.main,
@@ -54,9 +51,9 @@ def weights(tmp_path_factory):
             os.rename(kind + ending, folder/(short + ending))
     colour = {'shape': [16, 16, 3], 'classes': ['cat', 'dog'], 'seed': 0, 'settings': 'c'}
     network = mymodels.classifier((16, 16, 3), 2, width=4, dense=8)
-    myweights.save(network, folder/'c', kind='classifier', **colour,
+    weightfiles.save(network, folder/'c', kind='classifier', **colour,
                    network={'width': 4, 'dense': 8})
-    myweights.save(mymodels.unet((16, 16, 3), 4), folder/'cu', kind='unet', network={'width': 4}, **colour)
+    weightfiles.save(mymodels.unet((16, 16, 3), 4), folder/'cu', kind='unet', network={'width': 4}, **colour)
     return folder
 
 
@@ -601,14 +598,14 @@ def test_numpy_files_are_opened_without_pickle_and_python_would_notice(tmp_path)
     evil[0] = Bomb(tmp_path/'executed')
     with open(output + '.checkpoint/000000001.npz', 'wb') as f:
         np.savez(f, about=evil)
-    assert mycheckpoints.read_checkpoint(output, {}, 'x') is None and not (tmp_path/'executed').exists()
+    assert checkpoints.read_checkpoint(output, {}, 'x') is None and not (tmp_path/'executed').exists()
 
 
 def test_compressed_checkpoints_are_not_unpacked(tmp_path, capfd):
     output = str(tmp_path/'x')
     os.makedirs(output + '.checkpoint')
     np.savez_compressed(output + '.checkpoint/000000001.npz', about=np.array('{}'), v=np.zeros(10**7))
-    assert mycheckpoints.read_checkpoint(output, {}, 'x') is None
+    assert checkpoints.read_checkpoint(output, {}, 'x') is None
     assert 'it is compressed' in capfd.readouterr().err
 
 
@@ -640,7 +637,7 @@ def only_user_errors(call):
 def test_any_bytes_for_a_sidecar_are_answered_with_a_user_error(weights, content):
     shutil.copy(weights/'f.weights.h5', weights/'z.weights.h5')
     (weights/'z.json').write_bytes(content)
-    only_user_errors(lambda: myweights.load(weights/'z'))
+    only_user_errors(lambda: weightfiles.load(weights/'z'))
 
 
 @MODEST
@@ -650,7 +647,7 @@ def test_any_values_in_a_sidecar_are_answered_with_weights_or_a_user_error(weigh
     about = {**GOOD, 'kind': kind, **({} if network is None else {'network': network}), **changes}
     shutil.copy(weights/'f.weights.h5', weights/'z.weights.h5')
     (weights/'z.json').write_text(json.dumps(about))
-    only_user_errors(lambda: myweights.load(weights/'z'))
+    only_user_errors(lambda: weightfiles.load(weights/'z'))
 
 
 @settings(MODEST, max_examples=60)
@@ -661,7 +658,7 @@ def test_any_damage_to_weights_is_answered_with_weights_or_a_user_error(weights,
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     (weights/'z.weights.h5').write_bytes(content[:data.draw(st.integers(len(content)//2, len(content)))])
     (weights/'z.json').write_text(json.dumps(GOOD))
-    only_user_errors(lambda: myweights.load(weights/'z'))
+    only_user_errors(lambda: weightfiles.load(weights/'z'))
 
 
 @pytest.fixture(scope='session')
@@ -669,9 +666,9 @@ def checkpoint(tmp_path_factory):
     import tensorflow as tf
     output = str(tmp_path_factory.mktemp('fuzz')/'x')
     state = {'model': [tf.Variable([1., 2.]), tf.Variable(3.)]}
-    mycheckpoints.write_checkpoint(output, 7, state, {'settings': 's', 'precision': 'float32', 'history': [],
+    checkpoints.write_checkpoint(output, 7, state, {'settings': 's', 'precision': 'float32', 'history': [],
                                                       'seen': {}, 'attempt': 0, 'seconds': 1.})
-    path = pathlib.Path(mycheckpoints.checkpoints(output)[0])
+    path = pathlib.Path(checkpoints.checkpoints(output)[0])
     return output, state, path, path.read_bytes()
 
 
@@ -684,12 +681,12 @@ def test_any_damage_to_a_checkpoint_is_passed_over_or_answered_with_a_user_error
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(content))) if data.draw(st.booleans()) else len(content)
     path.write_bytes(content[:cut])
-    found = only_user_errors(lambda: mycheckpoints.read_checkpoint(output, state, 's'))
+    found = only_user_errors(lambda: checkpoints.read_checkpoint(output, state, 's'))
     assert found is None or found['step'] == 7 or content != sound
 
 
 @MODEST
-@given(st.dictionaries(st.sampled_from([*mycheckpoints.FIELDS]), JSON), JSON)
+@given(st.dictionaries(st.sampled_from([*checkpoints.FIELDS]), JSON), JSON)
 def test_whatever_a_checkpoint_says_is_passed_over_or_answered_with_a_user_error(checkpoint, changes, whole):
     output, state, path, _ = checkpoint
     about = {'settings': 's', 'precision': 'float32', 'history': [], 'seen': {}, 'attempt': 0, 'seconds': 1.,
@@ -699,10 +696,10 @@ def test_whatever_a_checkpoint_says_is_passed_over_or_answered_with_a_user_error
         arrays = {'model/0': np.ones(2, 'f4'), 'model/1': np.float32(1)}
         np.savez(file, about=np.array(json.dumps(said)), **arrays)
         path.write_bytes(file.getvalue())
-        only_user_errors(lambda: mycheckpoints.read_checkpoint(output, state, 's'))
+        only_user_errors(lambda: checkpoints.read_checkpoint(output, state, 's'))
         mytrain_args = type('Args', (), {'output': output, 'resume': True})
-        assert isinstance(mycheckpoints.attempts_used(mytrain_args), int)
-        assert mycheckpoints.kept_precision(mytrain_args) in ('auto', 'float32', 'bfloat16', 'float16')
+        assert isinstance(checkpoints.attempts_used(mytrain_args), int)
+        assert checkpoints.kept_precision(mytrain_args) in ('auto', 'float32', 'bfloat16', 'float16')
 
 
 ROW = {'dataset': 'toy', 'method': 'x', 'seed': 0, 'test': 'original', 'n': 10, 'correct': 5, 'accuracy': 0.5,
@@ -713,18 +710,18 @@ ROW = {'dataset': 'toy', 'method': 'x', 'seed': 0, 'test': 'original', 'n': 10, 
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_for_rows_are_answered_with_rows_or_a_user_error(tmp_path_factory, content, headed):
     path = tmp_path_factory.mktemp('rows')/'r.csv'
-    path.write_bytes((','.join(myrows.ACCURACY).encode() + b'\n' if headed else b'') + content)
-    rows = only_user_errors(lambda: myrows.read(str(path)))
-    assert rows is None or all(set(r) == set(myrows.ACCURACY) and 0 <= r['accuracy'] <= 1 for r in rows)
-    if only_user_errors(lambda: myrows.append(str(path), ROW)):
-        assert ROW in myrows.read(str(path))
+    path.write_bytes((','.join(rowfile.ACCURACY).encode() + b'\n' if headed else b'') + content)
+    rows = only_user_errors(lambda: rowfile.read(str(path)))
+    assert rows is None or all(set(r) == set(rowfile.ACCURACY) and 0 <= r['accuracy'] <= 1 for r in rows)
+    if only_user_errors(lambda: rowfile.append(str(path), ROW)):
+        assert ROW in rowfile.read(str(path))
 
 
 @functools.cache
 def images():
     """The same picture in all formats."""
     im, found = Image.fromarray(np.random.RandomState(0).randint(0, 256, (20, 24, 3), np.uint8)), {}
-    for form in myfolder.FORMATS:
+    for form in photographs.FORMATS:
         file = io.BytesIO()
         im.save(file, form)
         found[form] = file.getvalue()
@@ -735,13 +732,13 @@ def images():
 @MODEST
 @given(st.data())
 def test_any_damage_to_an_image_is_answered_with_pixels_or_a_user_error(tmp_path_factory, data):
-    content = bytearray(images()[data.draw(st.sampled_from(myfolder.FORMATS))])
+    content = bytearray(images()[data.draw(st.sampled_from(photographs.FORMATS))])
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp()/'fuzzed'
     end = data.draw(st.integers(0, len(content))) if data.draw(st.booleans()) else None
     path.write_bytes(content[:end])
-    for read, channels in ((myfolder.read_image, 3), (myfolder.read_mask, 1)):
+    for read, channels in ((photographs.read_image, 3), (photographs.read_mask, 1)):
         pixels = only_user_errors(lambda read=read: read(str(path), 16))
         assert pixels is None or pixels.shape == (16, 16, channels)
 
@@ -790,11 +787,11 @@ def test_memory_stays_bounded_when_a_sidecar_declares_gigabytes(weights, tmp_pat
             shutil.copy(tmp_path/('f' + ending), tmp_path/'in'/('f' + ending))
         sidecar(**changes)(tmp_path)
         with pytest.raises(UserError, match='is not the network'):
-            myweights.load(tmp_path/'in/f')
+            weightfiles.load(tmp_path/'in/f')
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 100_000   # kB
 
 
 def test_output_is_refused_before_the_work_and_not_after_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(mytrain, 'load_data', lambda args: pytest.fail('the work has begun'))
+    monkeypatch.setattr(start, 'load_data', lambda args: pytest.fail('the work has begun'))
     with pytest.raises(UserError):
         train1.run(train1.parse(['toy', '--output', '/proc/nothing/x']))

@@ -1,10 +1,11 @@
 """Augmentation and batches: masks follow images, every pass is a permutation, any step can be the first."""
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from mycommon import Key, UserError
-from mydatagen import (BRIGHTNESS, MAX_ROTATION, MAX_SHIFT, Images, augmenter, batches, in_order, spread,
+from common.errors import UserError
+from common.keys import Key
+from common.quiet import tf
+from mydatagen import (augmenter, batches, BRIGHTNESS, Images, in_order, MAX_ROTATION, MAX_SHIFT, spread,
                        to_float)
 
 SIDE = 32

@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+import look
+import mybackgrounds
 import mydatasets
-import myfolder
-import mytfds
-from mycommon import UserError
+from common import geometry
+from common.errors import UserError
 from mydatagen import to_float
-from mydatasets import Source, limited, load, split_rows
+from mydatasets import limited, load, Source, split_rows
+from readers import catalogue, photographs, sources
+from report import sheets
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TFDS = os.path.join(ROOT, '..', 'shared', 'tfds')
@@ -94,10 +97,9 @@ def test_test_sets_stand_in_the_order_of_the_tables():
 
 
 def test_patterns_are_pasted_outside_the_dilated_object_and_change_nothing_inside():
-    import mybackgrounds
     data = load('toy_backgrounds')
     original = to_float(data.tests['original'].images().x).numpy()
-    inside = mybackgrounds.dilate((original > 0).astype(np.float32), 2).numpy()
+    inside = geometry.dilate((original > 0).astype(np.float32), 2).numpy()
     for name in mybackgrounds.PATTERNS:
         z = np.concatenate([b['x'] for b in data.tests[name].batches(50)])
         pattern = mybackgrounds.PATTERNS[name](16)[None, :, :, None]
@@ -109,7 +111,7 @@ def test_test_sets_are_not_read_before_they_are_asked_for(fresh, monkeypatch):
 
     def read(split, size, data_dir):
         splits.append(split)
-        return mydatasets.toy(split, size, data_dir)
+        return sources.toy(split, size, data_dir)
     monkeypatch.setitem(mydatasets.SOURCES, 'spied', Source(read))
     data = load('spied_backgrounds')
     assert splits == ['train']
@@ -231,7 +233,7 @@ def test_prates_reads_the_papers_folders(insulators):
     assert data.backgrounds.shape == (3, 64, 64, 3)
     batch = next(iter(data.tests['test-b'].batches()))   # the second and the fourth folder of a class
     for n in 2, 4:
-        x = myfolder.read_image(insulators/'prates'/'components'/f'data_IPL_{n}'/'0.JPG', 32)
+        x = photographs.read_image(insulators/'prates'/'components'/f'data_IPL_{n}'/'0.JPG', 32)
         assert (abs(batch['x'].numpy() - x/255).max((1, 2, 3)) < 1e-6).sum() == 1
 
 
@@ -245,7 +247,7 @@ def test_prates_is_224_pixels_wide_and_says_what_is_missing(insulators):
 
 def test_pairs_with_sets_from_files_match_their_classes(fresh, monkeypatch, tmp_path):
     import tensorflow_datasets as tfds
-    monkeypatch.setattr(mytfds, '_demand_network', lambda name, builder: None)
+    monkeypatch.setattr(catalogue, '_demand_network', lambda name, builder: None)
     put_synthdigits(tmp_path/'synthdigits')
     put_synsigns(tmp_path/'synsigns')
     wanted = {'svhn_synthdigits': (32, 10), 'synthdigits_svhn': (32, 10), 'gtsrb_synsigns': (64, 43)}
@@ -265,13 +267,12 @@ def test_pairs_with_sets_from_files_match_their_classes(fresh, monkeypatch, tmp_
 
 @pytest.mark.parametrize('name', ('toy', 'toy_backgrounds'))
 def test_the_sheet_of_a_data_set_is_drawn_and_its_counts_are_printed(name, tmp_path, capsys):
-    import mysheets
-    assert mysheets.main([name, '--sheet', str(tmp_path/'s.png')]) == 0
+    assert look.main([name, '--sheet', str(tmp_path/'s.png')]) == 0
     out = capsys.readouterr().out
     for words in 'train', 'validation', 'original', 'disk', 'square', 'cross', '96':
         assert words in out
     with Image.open(tmp_path/'s.png') as im:
-        assert im.width == mysheets.WIDTH and np.asarray(im).std() > 20
+        assert im.width == sheets.WIDTH and np.asarray(im).std() > 20
         height = im.height
     assert ('and 6 more' in out) == (name == 'toy_backgrounds') and (height > 1000) == (name != 'toy')
 
@@ -281,7 +282,7 @@ def test_the_sheet_of_prates_shows_every_split_class_and_the_backgrounds(insulat
     drawn = {}
     monkeypatch.setattr(mysheets, 'save_sheet', lambda path, sections: drawn.update(sections))
     monkeypatch.setenv('TFDS_DATA_DIR', str(insulators))
-    assert mysheets.main(['prates', '--size', '16', '--each', '2']) == 0
+    assert look.main(['prates', '--size', '16', '--each', '2']) == 0
     assert [t.split(':')[0] for t in drawn] == ['train', 'validation', 'test-a', 'test-b', 'backgrounds']
     assert [lines for _, lines in drawn['train: 12 images']] == [
         [f'{c}: 3'] for c in ('IPL', 'IPN', 'IPV', 'ISB')]
@@ -289,8 +290,7 @@ def test_the_sheet_of_prates_shows_every_split_class_and_the_backgrounds(insulat
 
 
 def test_looking_at_an_unknown_set_is_a_mistake(capsys):
-    import mysheets
-    assert mysheets.main(['mnst', '--sheet', 'x.png']) == 2
+    assert look.main(['mnst', '--sheet', 'x.png']) == 2
     assert capsys.readouterr().err.count('\n') == 1
 
 
@@ -343,7 +343,7 @@ MOCKED = {'cifar10': (64, 64, 3), 'stl10': (64, 64, 3), 'svhn': (32, 32, 3), 'do
 @pytest.mark.parametrize('name', MOCKED)
 def test_sets_of_tensorflow_datasets_arrive_in_our_shape(name, fresh, monkeypatch, tmp_path):
     import tensorflow_datasets as tfds
-    monkeypatch.setattr(mytfds, '_demand_network', lambda name, builder: None)
+    monkeypatch.setattr(catalogue, '_demand_network', lambda name, builder: None)
     with tfds.testing.mock_data(num_examples=12, data_dir=str(tmp_path)):
         data = load(name, str(tmp_path))
         assert data.shape == data.train.x.shape[1:] == MOCKED[name] and data.train.x.dtype == np.uint8
@@ -354,7 +354,7 @@ def test_sets_of_tensorflow_datasets_arrive_in_our_shape(name, fresh, monkeypatc
 
 def test_size_brings_sets_of_tensorflow_datasets_to_that_side(fresh, monkeypatch, tmp_path):
     import tensorflow_datasets as tfds
-    monkeypatch.setattr(mytfds, '_demand_network', lambda name, builder: None)
+    monkeypatch.setattr(catalogue, '_demand_network', lambda name, builder: None)
     with tfds.testing.mock_data(num_examples=12, data_dir=str(tmp_path)):
         assert load('kmnist', str(tmp_path), size=20).shape == (20, 20, 1)
 
@@ -396,6 +396,6 @@ def test_the_real_sets_are_whole_padded_and_balanced_under_a_limit(name, fresh):
 @pytest.mark.slow
 def test_the_module_looks_at_a_data_set_when_run(tmp_path):
     import toys
-    process = toys.spawn('mydatasets', ['toy', '--sheet', tmp_path/'s.png'])
+    process = toys.spawn('look', ['toy', '--sheet', tmp_path/'s.png'])
     out, err = process.communicate()
     assert process.returncode == 0 and not err and 'square' in out and (tmp_path/'s.png').is_file()

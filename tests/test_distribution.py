@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import launch
-import mycheckpoints
-import mydevices
 import toys
 import train3
+from training import checkpoints, devices
 
 # a batch whose shares are powers of two: else Adam, which divides gradients by their own size, turns the
 # rounding of those near 0 into whole steps
@@ -108,11 +107,11 @@ def test_a_run_on_two_replicas_is_continued_on_one_and_the_other_way(tmp_path):
     words = ['train3', *argv('train3', tmp_path, 'two', '--strategy', 'mirrored')]
     cpus = os.path.join(toys.ROOT, 'tests', 'cpus.py')
     process = subprocess.Popen([sys.executable, cpus, '2', *words])
-    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
+    wait_for(lambda: checkpoints.checkpoints(str(tmp_path/'two')), process)
     process.kill()
     process.wait()
     assert train3.main(argv('train3', tmp_path, 'one')) == 0
-    if mycheckpoints.checkpoints(str(tmp_path/'two')):   # it may have ended just before
+    if checkpoints.checkpoints(str(tmp_path/'two')):   # it may have ended just before
         assert train3.main(argv('train3', tmp_path, 'two', '--resume')) == 0
     assert distance(tmp_path/'one', tmp_path/'two') < CLOSE
 
@@ -144,9 +143,10 @@ def test_workers_of_unequal_speed_do_as_many_steps_between_two_looks(tmp_path):
     shutil.copy(launch.__file__, tmp_path)   # it starts the train1.py beside it
     (tmp_path/'train1.py').write_text(f"""import json, os, sys, time, types
 sys.path.insert(0, {toys.ROOT!r})
-import mycommon, mytrain, train1
+import train1
+from training import loop
 if json.loads(os.environ['TF_CONFIG'])['task']['index']:   # a clock that makes steps seem slow
-    mytrain.time = types.SimpleNamespace(monotonic=lambda: 100*time.monotonic())
+    loop.time = types.SimpleNamespace(monotonic=lambda: 100*time.monotonic())
 sys.exit(train1.main(sys.argv[1:]))""")
     words = argv('train1', tmp_path, 'two', '--steps-per-epoch', '30')
     command = [sys.executable, str(tmp_path/'launch.py'), '--workers', '2', 'train1.py', *words]
@@ -169,12 +169,12 @@ def test_a_worker_that_dies_ends_the_job_with_a_clear_line_and_the_job_resumes(v
     toys.parents(tmp_path)
     words = ['train3.py', *argv('train3', tmp_path, 'two', '--epochs', '30')]
     process = launched(words)
-    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
+    wait_for(lambda: checkpoints.checkpoints(str(tmp_path/'two')), process)
     os.kill(children(process)[victim], signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGKILL
     assert f'launch: worker {victim} ended with signal 9' in err and 'Traceback' not in err
-    assert mycheckpoints.checkpoints(str(tmp_path/'two')) and not (tmp_path/'two.weights.h5').exists()
+    assert checkpoints.checkpoints(str(tmp_path/'two')) and not (tmp_path/'two.weights.h5').exists()
     again = launched([*words, '--resume'])
     assert again.wait(PATIENCE) == 0, again.communicate()
     with open(tmp_path/'two.history.json') as f:
@@ -195,7 +195,7 @@ def configured(words):
 @pytest.mark.parametrize('victim', (0, 1))
 def test_without_the_launcher_a_worker_says_itself_that_another_has_gone(victim, tmp_path):
     workers = configured(argv('train1', tmp_path, 'two', '--epochs', '2000'))
-    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), workers[0])
+    wait_for(lambda: checkpoints.checkpoints(str(tmp_path/'two')), workers[0])
     workers[victim].kill()
     workers[victim].communicate()
     other = workers[1 - victim]
@@ -207,7 +207,7 @@ def test_without_the_launcher_a_worker_says_itself_that_another_has_gone(victim,
 @pytest.mark.slow
 def test_a_worker_that_stalls_for_a_while_is_waited_for(tmp_path):
     workers = configured(argv('train1', tmp_path, 'two', '--epochs', '20'))
-    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), workers[0])
+    wait_for(lambda: checkpoints.checkpoints(str(tmp_path/'two')), workers[0])
     workers[1].send_signal(signal.SIGSTOP)
     time.sleep(25)   # TensorFlow itself gives up after 10 to 20
     workers[1].send_signal(signal.SIGCONT)
@@ -220,11 +220,11 @@ def test_a_worker_that_stalls_for_a_while_is_waited_for(tmp_path):
 def test_ctrl_c_of_the_launcher_lets_the_chief_save(number, tmp_path):
     toys.parents(tmp_path)
     process = launched(['train1.py', *argv('train1', tmp_path, 'two', '--epochs', '500')])
-    wait_for(lambda: mycheckpoints.checkpoints(str(tmp_path/'two')), process)
+    wait_for(lambda: checkpoints.checkpoints(str(tmp_path/'two')), process)
     process.send_signal(number)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and '[0] interrupted; continue with --resume' in err.splitlines()
-    assert '[1]' not in err and mycheckpoints.checkpoints(str(tmp_path/'two'))
+    assert '[1]' not in err and checkpoints.checkpoints(str(tmp_path/'two'))
 
 
 @pytest.mark.slow
@@ -302,13 +302,13 @@ def test_the_launcher_stops_all_when_one_dies(how, code, word, tmp_path, monkeyp
                                     '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": -1}}',
                                     '{"cluster": {"ps": ["a"]}, "task": {"type": "ps", "index": 0}}'))
 def test_a_configuration_that_names_no_worker_is_refused(config, monkeypatch):
-    from mycommon import UserError
+    from common.errors import UserError
     monkeypatch.setenv('TF_CONFIG', config)
     with pytest.raises(UserError, match='TF_CONFIG'):
-        mydevices.strategy_of('multiworker')
+        devices.strategy_of('multiworker')
 
 
 def test_one_process_is_its_own_chief():
     import tensorflow as tf
-    assert mydevices.chief(tf.distribute.get_strategy())
-    assert mydevices.chief(mydevices.strategy_of('mirrored'))
+    assert devices.chief(tf.distribute.get_strategy())
+    assert devices.chief(devices.strategy_of('mirrored'))

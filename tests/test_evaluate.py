@@ -1,25 +1,23 @@
 """The evaluators through their main: names, order, rows, numbers; mistakes in one line."""
-from mycommon import UserError  # first: it quietens TensorFlow
-
 import os
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import evaluate
 import evaluate_seg
 import mydatasets
-import myevaluation
 import mymodels
-import myrows
-import mytables
-import myweights
 import train1
+from common import binarization
+from common.errors import UserError
+from common.quiet import keras, tf
 from mydatagen import Images
+from report import naming
+from scoring import evaluation, overlap, rowfile
+from training import weightfiles
 
-TESTS = mytables.TESTS
+TESTS = naming.TESTS
 TINY = ['--epochs', '1', '--steps-per-epoch', '6', '--batchsize', '32', '--quiet', '--precision', 'float32']
 
 
@@ -40,14 +38,14 @@ def weights(folder):
 def unet(folder, weights):
     path, data = str(folder/'unet'), mydatasets.load('toy')
     keras.utils.set_random_seed(0)
-    myweights.save(mymodels.unet(data.shape), path, kind='unet', dataset='toy', method='unet', seed=3,
+    weightfiles.save(mymodels.unet(data.shape), path, kind='unet', dataset='toy', method='unet', seed=3,
                    shape=list(data.shape), classes=data.classes, settings='0f0f0f0f')
     return path
 
 
 def accuracies_by_hand(path, dataset):
     data = mydatasets.load(dataset)
-    model, _ = myweights.load(path)
+    model, _ = weightfiles.load(path)
     found = {}
     for name, test in data.tests.items():
         batch = next(iter(test.batches(96)))
@@ -59,7 +57,7 @@ def test_evaluate_prints_a_table_and_appends_each_row_once(weights, tmp_path, ca
     csv = str(tmp_path/'accuracy.csv')
     for _ in range(2):
         assert evaluate.main(['toy_backgrounds', weights, '--csv', csv]) == 0
-    rows, about = myrows.read(csv), myweights.read_sidecar(weights)
+    rows, about = rowfile.read(csv), weightfiles.read_sidecar(weights)
     assert [r['test'] for r in rows] == TESTS
     assert {r['test']: r['correct'] for r in rows} == accuracies_by_hand(weights, 'toy_backgrounds')
     assert {(r['dataset'], r['method'], r['seed'], r['settings'], r['n']) for r in rows} == {
@@ -75,14 +73,14 @@ def test_several_weights_and_a_method_name_of_ones_own(weights, tmp_path, capsys
     csv = str(tmp_path/'accuracy.csv')
     both = [weights, weights + '.weights.h5']
     assert evaluate.main(['toy', *both, '--csv', csv, '--method', 'best-pool']) == 0
-    assert [(r['method'], r['test']) for r in myrows.read(csv)] == [('best-pool', 'original')]
+    assert [(r['method'], r['test']) for r in rowfile.read(csv)] == [('best-pool', 'original')]
     assert capsys.readouterr().out.count('baseline') == 2
 
 
 def test_noises_and_unseen_backgrounds_have_a_line_each(weights, tmp_path, capsys):
     csv = str(tmp_path/'accuracy.csv')
     assert evaluate.main(['toy_noises', weights, '--csv', csv, '--unseen']) == 0
-    tests = [r['test'] for r in myrows.read(csv)]
+    tests = [r['test'] for r in rowfile.read(csv)]
     assert tests[:3] == ['noise-0', 'noise-0.01', 'noise-0.02'] and tests[19] == 'noise-1'
     assert len(tests) == 20 + 18 and tests[20] == 'unseen-photographs'
     out = capsys.readouterr().out
@@ -90,25 +88,25 @@ def test_noises_and_unseen_backgrounds_have_a_line_each(weights, tmp_path, capsy
 
 
 def test_the_attack_is_a_test_like_the_others(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr('myattack.attack', lambda model, data, seed: (10*seed, 96))
+    monkeypatch.setattr('scoring.adversary.attack', lambda model, data, seed: (10*seed, 96))
     csv = str(tmp_path/'accuracy.csv')
     assert evaluate.main(['toy', weights, '--csv', csv, '--adversarial', '--quiet']) == 0
-    assert [(r['test'], r['correct'], r['n']) for r in myrows.read(csv)][1:] == [('attack', 30, 96)]
+    assert [(r['test'], r['correct'], r['n']) for r in rowfile.read(csv)][1:] == [('attack', 30, 96)]
 
 
 def test_accuracy_is_traced_once_for_all_tests_and_batch_sizes(weights):
-    model, _ = myweights.load(weights)
+    model, _ = weightfiles.load(weights)
     data = mydatasets.load('toy_backgrounds')
-    found = [myevaluation.accuracy(model, test, 40) for test in data.tests.values()]   # 40, 40, 16
+    found = [evaluation.accuracy(model, test, 40) for test in data.tests.values()]   # 40, 40, 16
     assert [n for _, n in found] == [96]*7
-    assert myevaluation.counter(model).experimental_get_tracing_count() == 1
-    assert found == [myevaluation.accuracy(model, test, 96) for test in data.tests.values()]
+    assert evaluation.counter(model).experimental_get_tracing_count() == 1
+    assert found == [evaluation.accuracy(model, test, 96) for test in data.tests.values()]
 
 
 def test_precision_holds_inside_and_is_put_back():
     keras.config.set_dtype_policy('mixed_bfloat16')
     try:
-        with myevaluation.precision():
+        with evaluation.precision():
             assert keras.config.dtype_policy().name == 'float32'
             assert not tf.config.experimental.tensor_float_32_execution_enabled()
         assert keras.config.dtype_policy().name == 'mixed_bfloat16'
@@ -119,22 +117,22 @@ def test_precision_holds_inside_and_is_put_back():
 
 def test_names_of_rows():
     for name in 'mnist', 'mnist_backgrounds', 'mnist_noises':
-        assert myevaluation.row_dataset(name) == 'mnist'
-    assert myevaluation.row_dataset('folder:../shared/signs/') == 'signs'
-    assert myevaluation.row_dataset('folder:/data/my_noises') == 'my_noises'
+        assert evaluation.row_dataset(name) == 'mnist'
+    assert evaluation.row_dataset('folder:../shared/signs/') == 'signs'
+    assert evaluation.row_dataset('folder:/data/my_noises') == 'my_noises'
     about = {'method': 'best', 'dataset': 'mnist', 'kind': 'classifier'}
-    assert myevaluation.row_method(about, 'mnist_noises') == 'best'
-    assert myevaluation.row_method(about, 'kmnist') == 'best@mnist'
+    assert evaluation.row_method(about, 'mnist_noises') == 'best'
+    assert evaluation.row_method(about, 'kmnist') == 'best@mnist'
 
 
 def test_another_result_of_the_same_settings_is_said_not_written(weights, tmp_path, capsys):
     csv = str(tmp_path/'accuracy.csv')
     evaluate.main(['toy', weights, '--csv', csv, '--quiet'])
-    row = myrows.read(csv)[0]
+    row = rowfile.read(csv)[0]
     assert capsys.readouterr().err == ''
-    myevaluation.record(csv, {**row, 'correct': row['correct'] - 1, 'accuracy': (row['correct'] - 1)/96})
+    evaluation.record(csv, {**row, 'correct': row['correct'] - 1, 'accuracy': (row['correct'] - 1)/96})
     assert 'keeps its other result of toy baseline 3 original' in capsys.readouterr().err
-    assert myrows.read(csv) == [row]
+    assert rowfile.read(csv) == [row]
 
 
 @pytest.mark.parametrize('argv, said', [
@@ -158,7 +156,7 @@ def test_evaluate_seg_writes_rows_beside_the_baseline_and_a_figure(unet, tmp_pat
     csv, figures = str(tmp_path/'masks.csv'), str(tmp_path/'figures')
     for _ in range(2):
         assert evaluate_seg.main(['toy', unet, '--csv', csv, '--imsave', figures]) == 0
-    rows = myrows.read(csv)
+    rows = rowfile.read(csv)
     assert [(r['dataset'], r['method'], r['seed'], r['n']) for r in rows] == [
         ('toy', 'unet-otsu', 3, 96), ('toy', 'raw-otsu', 0, 96)]
     assert rows[0]['settings'] == '0f0f0f0f' and rows[1]['iou'] > 0.9
@@ -167,11 +165,11 @@ def test_evaluate_seg_writes_rows_beside_the_baseline_and_a_figure(unet, tmp_pat
     assert f'{rows[0]["iou"]:.3f}' in out and 'raw-otsu' in out
 
 
-@pytest.mark.parametrize('binarize', mymodels.BINARIZE)
+@pytest.mark.parametrize('binarize', binarization.BINARIZE)
 def test_all_binarisations(unet, tmp_path, binarize):
     csv = str(tmp_path/'masks.csv')
     assert evaluate_seg.main(['toy', unet, '--binarize', binarize, '--csv', csv, '--quiet']) == 0
-    assert myrows.read(csv)[0]['method'] == f'unet-{binarize}'
+    assert rowfile.read(csv)[0]['method'] == f'unet-{binarize}'
 
 
 def test_scores_of_known_masks():
@@ -179,7 +177,7 @@ def test_scores_of_known_masks():
     t = m.copy()
     m[0, :2], t[0, 1:3] = 1, 1          # 4 of 12 cells in common
     m[1, 0], t[1, 0] = 1, 1             # equal; the third image: nothing where nothing is
-    found = {k: v.numpy().tolist() for k, v in evaluate_seg.overlap(tf.constant(m), tf.constant(t)).items()}
+    found = {k: v.numpy().tolist() for k, v in overlap.overlap(tf.constant(m), tf.constant(t)).items()}
     assert found['iou'] == pytest.approx([4/12, 1, 1]) and found['dice'] == pytest.approx([8/16, 1, 1])
     assert found['area'] == found['true_area'] == pytest.approx([8/16, 4/16, 0])
 
@@ -193,7 +191,7 @@ def test_scores_use_the_masks_of_the_images_where_they_have_some():
     data = mydatasets.load('toy')._replace(shape=(16, 16, 3), name='folder:photos', tests=tests)
     name, test = mydatasets.with_truth(data)
     assert name == 'test-studio'
-    found = evaluate_seg.scores(lambda x: tf.cast(x[..., :1] < 0.5, tf.float32), test, 2)
+    found = overlap.scores(lambda x: tf.cast(x[..., :1] < 0.5, tf.float32), test, 2)
     assert found == {'n': 5, 'iou': 1, 'dice': 1, 'area': 0.25, 'true_area': 0.25}
     with pytest.raises(UserError, match='true masks of folder:photos'):
         mydatasets.with_truth(data._replace(tests={'test-field': data.tests['test-field']}))
@@ -206,7 +204,7 @@ def test_raw_otsu_takes_what_differs_from_the_border():
     x[1, 5:9, 5:9] = 0.8                      # and the reverse
     expected = np.zeros((2, 16, 16, 1))
     expected[:, 5:9, 5:9] = 1
-    assert np.array_equal(evaluate_seg.raw_otsu(tf.constant(x)), expected)
+    assert np.array_equal(overlap.raw_otsu(tf.constant(x)), expected)
 
 
 def test_evaluate_seg_refuses_classifiers(weights, capsys):

@@ -1,15 +1,14 @@
 """export.py: files for other programs answer as the network does, or are not there."""
 import os
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import export
 import mymodels
-import myweights
 import toys
+from common.quiet import keras, tf
+from training import weightfiles
 
 NETWORKS = {'classifier': {'width': 4, 'dense': 8}, 'unet': {'width': 4},
             'attention': {'width': 4, 'dense': 8, 'tau': 0.7}}
@@ -26,7 +25,7 @@ def weights(tmp_path_factory):
         model = (mymodels.unet((16, 16, 3), **network) if kind == 'unet' else
                  BUILDERS[kind]((16, 16, 3), 3, **network))
         model.set_weights([3*w for w in model.get_weights()])
-        myweights.save(model, folder/kind, kind=kind, network=network, shape=[16, 16, 3],
+        weightfiles.save(model, folder/kind, kind=kind, network=network, shape=[16, 16, 3],
                        classes=toys.CLASSES)
     return folder
 
@@ -47,7 +46,7 @@ CASES = [(k, f) for k in NETWORKS for f in ('keras', 'savedmodel', 'tflite')
 @pytest.mark.parametrize('kind, format', CASES)
 def test_files_take_raw_pixels_and_answer_as_the_network(weights, tmp_path, capsys, kind, format):
     found = exported(weights, kind, format, tmp_path/f'x{export.ENDINGS[format]}')(pixels())
-    wanted = myweights.load(weights/kind)[0](pixels()/255)
+    wanted = weightfiles.load(weights/kind)[0](pixels()/255)
     wanted = wanted if kind == 'unet' else tf.nn.softmax(wanted)
     assert found.dtype == np.float32 and np.allclose(found, wanted, atol=1e-4)
     out = capsys.readouterr().out
@@ -57,7 +56,7 @@ def test_files_take_raw_pixels_and_answer_as_the_network(weights, tmp_path, caps
 
 def test_logits_instead_of_probabilities(weights, tmp_path, capsys):
     found = exported(weights, 'classifier', 'tflite', tmp_path/'x.tflite', '--logits')(pixels())
-    assert np.allclose(found, myweights.load(weights/'classifier')[0](pixels()/255), rtol=1e-3, atol=1e-3)
+    assert np.allclose(found, weightfiles.load(weights/'classifier')[0](pixels()/255), rtol=1e-3, atol=1e-3)
     assert 'logits' in capsys.readouterr().out
 
 
@@ -71,7 +70,7 @@ def test_a_keras_file_holds_no_lambda_layer_and_loads_in_safe_mode(weights, tmp_
 def test_backbones_keep_their_preprocessing_inside(tmp_path):
     network = {'backbone': 'MobileNetV3Small', 'dense': [4]}
     model = mymodels.classifier((32, 32, 3), 3, **network)
-    myweights.save(model, tmp_path/'b', kind='classifier', network=network, shape=[32, 32, 3],
+    weightfiles.save(model, tmp_path/'b', kind='classifier', network=network, shape=[32, 32, 3],
                    classes=toys.CLASSES)
     assert export.main([str(tmp_path/'b'), '--format', 'keras']) == 0
     assert (tmp_path/'b.keras').is_file()
@@ -136,4 +135,4 @@ def test_missing_packages_are_named_before_anything_is_loaded(weights, tmp_path,
 @pytest.mark.parametrize('kind', ['classifier', 'unet'])
 def test_onnx_answers_as_the_network(weights, tmp_path, kind):
     found = exported(weights, kind, 'onnx', tmp_path/'x.onnx', *(['--logits'] if kind != 'unet' else []))
-    assert np.allclose(found(pixels()), myweights.load(weights/kind)[0](pixels()/255), rtol=1e-3, atol=1e-3)
+    assert np.allclose(found(pixels()), weightfiles.load(weights/kind)[0](pixels()/255), rtol=1e-3, atol=1e-3)

@@ -1,17 +1,17 @@
 """Figures: each function writes one whole PNG of what it was given; occlusion finds where a model looks."""
-from mycommon import UserError  # first: it quietens TensorFlow
-
 import io
 import os
 import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import mydatasets
-import myfigures
+from common.errors import UserError
+from common.quiet import tf
+from report import figures
+from scoring import occlusion
 
 HISTORY = [{'epoch': e, 'ce': 1/e, 'tv': 0.1, 'accuracy': 1 - 0.5/e, 'seconds': e,
             **({'val_accuracy': 0.9, 'val_shapes': 0.5} if e % 2 == 0 else {})} for e in range(1, 7)]
@@ -41,7 +41,7 @@ def drawn(path):
 def test_save_grid_keeps_every_pixel(tmp_path, random):
     grey, colour = random.random((3, 32, 32, 1)), random.random((2, 32, 32, 3))
     path = str(tmp_path/'new'/'grid.png')
-    myfigures.save_grid(path, [grey, tf.constant(colour)])
+    figures.save_grid(path, [grey, tf.constant(colour)])
     picture = opened(path)
     assert picture.shape == (2*(64 + 2), 3*(64 + 2), 3)   # small pictures are enlarged
     first = picture[2:66:2, 2:66:2]
@@ -52,24 +52,24 @@ def test_save_grid_keeps_every_pixel(tmp_path, random):
 
 def test_save_grid_takes_large_pictures_and_clips(tmp_path):
     path = str(tmp_path/'grid.png')
-    myfigures.save_grid(path, [np.full((1, 100, 100, 1), 1.5), np.full((1, 100, 100, 1), -1.)])
+    figures.save_grid(path, [np.full((1, 100, 100, 1), 1.5), np.full((1, 100, 100, 1), -1.)])
     picture = opened(path)
     assert picture.shape == (2*102, 102, 3) and set(np.unique(picture)) == {0, 255}
 
 
 def test_save_grid_does_not_wait_for_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'matplotlib', None)   # to import it is an error now
-    myfigures.save_grid(str(tmp_path/'grid.png'), [np.zeros((1, 8, 8, 1))])
+    figures.save_grid(str(tmp_path/'grid.png'), [np.zeros((1, 8, 8, 1))])
 
 
 @pytest.mark.parametrize('name, draw', {
-    'method': lambda p, r: myfigures.method_diagram(p),
-    'masks': lambda p, r: myfigures.masks(p, r.random((4, 16, 16, 3)), *r.random((2, 4, 16, 16, 1)),
+    'method': lambda p, r: figures.method_diagram(p),
+    'masks': lambda p, r: figures.masks(p, r.random((4, 16, 16, 3)), *r.random((2, 4, 16, 16, 1)),
                                           r.random((4, 16, 16, 3))),
-    'predictions': lambda p, r: myfigures.masks(p, *r.random((4, 3, 16, 16, 3)), {'best': 'aba'}, 'abb'),
-    'backgrounds': lambda p, r: myfigures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),
-    'curves': lambda p, r: myfigures.curves(p, {'baseline': HISTORY, 'unet': HISTORY[:1]}),
-    'sensitivity': lambda p, r: myfigures.sensitivity(
+    'predictions': lambda p, r: figures.masks(p, *r.random((4, 3, 16, 16, 3)), {'best': 'aba'}, 'abb'),
+    'backgrounds': lambda p, r: figures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),
+    'curves': lambda p, r: figures.curves(p, {'baseline': HISTORY, 'unet': HISTORY[:1]}),
+    'sensitivity': lambda p, r: figures.sensitivity(
         p, r.random((3, 16, 16, 1)), {'baseline': r.random((3, 16, 16)), 'best': r.random((3, 16, 16))}),
 }.items(), ids=lambda v: v if isinstance(v, str) else '')
 def test_every_figure_is_drawn_whole(tmp_path, random, name, draw):
@@ -83,7 +83,7 @@ def test_teaser_shows_each_test_with_its_accuracies(tmp_path):
     found = {'baseline': dict.fromkeys(data.tests, 0.31), 'proposal': {'original': 0.95}}
     for accuracies in ({'baseline': found['baseline']}, found):
         path = str(tmp_path/str(len(sizes))/'teaser.png')
-        myfigures.teaser(path, data.tests, accuracies, row=5)
+        figures.teaser(path, data.tests, accuracies, row=5)
         sizes.append(drawn(path).shape)
     assert sizes[1][0] > sizes[0][0]   # another method is another line
 
@@ -93,10 +93,10 @@ def test_noise_curves_come_from_rows_alone(tmp_path):
              'accuracy': 0.9 - 0.4*r - 0.01*s, 'settings': 'a'}
             for m in ('baseline', 'best') for s in range(3) for r in (0, 0.01, 0.1, 1)]
     path = str(tmp_path/'noise.png')
-    myfigures.noise_curves(path, rows, 'mnist')
+    figures.noise_curves(path, rows, 'mnist')
     drawn(path)
     with pytest.raises(UserError, match='digits_noises'):
-        myfigures.noise_curves(path, rows, 'digits')
+        figures.noise_curves(path, rows, 'digits')
 
 
 def test_occlusion_finds_the_pixels_that_a_model_reads():
@@ -104,8 +104,8 @@ def test_occlusion_finds_the_pixels_that_a_model_reads():
         seen = tf.reduce_sum(x[:, :4, :4, 0], (1, 2))
         return tf.stack([seen, -seen, 0*seen], 1)
     x = np.ones((2, 16, 16, 1), np.float32)
-    heat = myfigures.occlusion(model, x)
+    heat = occlusion.occlusion(model, x)
     assert heat.shape == (2, 16, 16) and heat.min() >= 0 and heat.max() == 1
     assert heat[:, :4, :4].min() > 0.2 and heat[:, 6:].max() == heat[:, :, 6:].max() == 0
-    blind = myfigures.occlusion(lambda x, training: tf.zeros((tf.shape(x)[0], 3)), x)
+    blind = occlusion.occlusion(lambda x, training: tf.zeros((tf.shape(x)[0], 3)), x)
     assert (blind == 0).all()

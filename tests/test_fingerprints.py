@@ -3,9 +3,8 @@ import os
 
 import pytest
 
-import mycommon  # noqa: F401  (first: it quietens TensorFlow)
-import myrows
 import reproduce
+from scoring import rowfile
 
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'results')
 SIGNS = 'folder:../shared/signs'
@@ -35,7 +34,7 @@ def test_a_phase_keeps_the_fingerprint_that_its_rows_were_recorded_with(dataset,
 
 
 def test_every_recorded_row_counts_as_done():
-    rows = myrows.read(os.path.join(RESULTS, 'accuracy.csv'))
+    rows = rowfile.read(os.path.join(RESULTS, 'accuracy.csv'))
     recorded = {(r['dataset'], r['method']): r['settings'] for r in rows}
     assert len(rows) > 3000
     assert {k: settings(*k) for k in recorded} == recorded

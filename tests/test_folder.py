@@ -9,15 +9,16 @@ from functools import partial
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import ExifTags, Image, ImageFile
 
 import mydatagen
 import mydatasets
-import myfolder
-from mycommon import UserError
+from common.errors import UserError
+from common.quiet import tf
 from mydatagen import in_order
-from myfolder import check, crops, read_all, read_image, read_mask, scan, user_error
+from readers import folders, photographs
+from readers.folders import check, scan
+from readers.photographs import crops, read_all, read_image, read_mask, user_error
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SIGNS = os.path.join(ROOT, '..', 'shared', 'signs')
@@ -104,7 +105,7 @@ def test_scan_does_not_depend_on_the_order_of_the_directory(photos, monkeypatch)
     assert str(scan(photos)) == str(first)
     names = ['a2', 'A1', 'a10', 'a01', 'a1', '1', 'b', '']
     backwards = list(reversed(names))
-    assert sorted(names, key=myfolder.natural) == sorted(backwards, key=myfolder.natural)
+    assert sorted(names, key=folders.natural) == sorted(backwards, key=folders.natural)
 
 
 def test_scan_ignores_what_is_no_image_and_takes_endings_in_any_case(photos):
@@ -159,7 +160,7 @@ def test_of_two_images_with_one_stem_each_gets_the_mask_of_its_own_name(photos):
     for name in '0.png', '0.jpg', '1.png':
         save(photos/'masks'/'test-field'/'cat'/name, Image.new('L', (40, 40)))
     paths = [p for p in scan(photos).splits['test-field'].paths if '/cat/' in p]
-    masks = myfolder._masks(str(photos), paths)
+    masks = folders._masks(str(photos), paths)
     assert [os.path.basename(m) for m in masks] == [os.path.basename(p) for p in paths] and len(masks) == 3
 
 
@@ -242,7 +243,7 @@ def test_exif_orientation_is_honoured(tmp_path, ending, orientation):
     a = read_image(path, 48, fit='pad').astype(int)
     corners = a[10, 4], a[10, -5], a[-11, 4], a[-11, -5]
     assert np.abs(np.array(corners) - [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)]).max() < 40
-    assert myfolder._look(path, True) == (64, 48)
+    assert folders._look(path, True) == (64, 48)
 
 
 @pytest.mark.filterwarnings('ignore:Corrupt EXIF')
@@ -256,7 +257,7 @@ def disk(w, h, x, y, r):
     return (np.hypot(xx + 0.5 - x, yy + 0.5 - y) < r)
 
 
-@pytest.mark.parametrize('fit', myfolder.FITS)
+@pytest.mark.parametrize('fit', photographs.FITS)
 @pytest.mark.parametrize('w, h', [(90, 60), (60, 90), (61, 90), (400, 402)])
 def test_image_and_mask_keep_the_same_geometry(tmp_path, fit, w, h):
     m = disk(w, h, w*0.55, h*0.45, min(w, h)*0.3)
@@ -310,7 +311,7 @@ def test_large_jpegs_are_drafted_and_still_look_the_same(tmp_path):
     whole, drafted = (read_image(save(tmp_path/name, im), 180).astype(int) for name in ('x.png', 'x.jpg'))
     assert np.abs(whole - drafted).mean() < 3
     with Image.open(tmp_path/'x.jpg') as jpeg:
-        assert myfolder._loaded(jpeg, 180)[0].size == (600, 450)  # half: never less than two pixels for one
+        assert photographs._loaded(jpeg, 180)[0].size == (600, 450)  # half: two pixels for one
 
 
 @pytest.mark.parametrize('name', ['grey01', 'red', 'blue', 'palette', 'alpha', 'opaque', 'sixteen'])
@@ -368,11 +369,11 @@ ENCODINGS = {e: {} for e in PLAIN} | {'tif': {'compression': 'tiff_lzw'}}
 @pytest.mark.parametrize('share', [0.9, 0.5, 0.02])
 def test_truncated_files_of_every_format_are_found_and_named(tmp_path, ending, share):
     path = save(tmp_path/f'x.{ending}', noise(1, 300, 300), **ENCODINGS[ending])
-    assert read_image(path, 8).shape == (8, 8, 3) and myfolder._look(path, True) == (300, 300)
+    assert read_image(path, 8).shape == (8, 8, 3) and folders._look(path, True) == (300, 300)
     cut(path, share)
     with pytest.raises(UserError, match=f'x.{ending}: '):
         read_image(path, 8)
-    assert isinstance(myfolder._look(path, True), UserError)
+    assert isinstance(folders._look(path, True), UserError)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
@@ -482,10 +483,11 @@ def test_copies_of_training_images_in_a_test_are_told_but_not_refused(photos):
 
 BOMB = '''
 import resource, sys, types
-class UserError(Exception): pass
-sys.modules['mycommon'] = types.SimpleNamespace(UserError=UserError)
-sys.modules['tensorflow'] = types.SimpleNamespace()  # takes seconds to load and has no part in this
-from myfolder import read_image
+# TensorFlow takes seconds to load and has no part in this
+sys.modules['common.quiet'] = types.SimpleNamespace(tf=types.SimpleNamespace(errors=types.SimpleNamespace(
+    UnavailableError=None, AbortedError=None, DeadlineExceededError=None, CancelledError=None)))
+from common.errors import UserError
+from readers.photographs import read_image
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
     try:
@@ -509,18 +511,18 @@ def test_a_bomb_is_refused_by_its_header_without_memory_or_warnings(tmp_path):
 
 def test_the_limit_is_read_from_the_header_before_anything_is_decoded(tmp_path, monkeypatch):
     path = save(tmp_path/'x.png', noise(0))
-    monkeypatch.setattr(myfolder, 'MAX_PIXELS', 40*40)
+    monkeypatch.setattr(photographs, 'MAX_PIXELS', 40*40)
     assert read_image(path, 8).shape == (8, 8, 3)
-    monkeypatch.setattr(myfolder, 'MAX_PIXELS', 40*40 - 1)
+    monkeypatch.setattr(photographs, 'MAX_PIXELS', 40*40 - 1)
     monkeypatch.setattr(ImageFile.ImageFile, 'load', lambda self: pytest.fail('decoded'))
     with pytest.raises(UserError, match='40x40'):
         read_image(path, 8)
 
 
 def test_images_above_the_big_limit_still_decode_in_threads(photos, monkeypatch):
-    monkeypatch.setattr(myfolder, 'BIG_PIXELS', 0)
+    monkeypatch.setattr(photographs, 'BIG_PIXELS', 0)
     assert check(scan(photos))[1] == []
-    assert not myfolder._one_big.locked()
+    assert not photographs._one_big.locked()
 
 
 def test_other_formats_are_not_opened_whatever_their_ending(tmp_path):
@@ -535,7 +537,7 @@ def test_other_formats_are_not_opened_whatever_their_ending(tmp_path):
 def test_what_is_known_of_damage_holds_no_pixels(photos):
     """100,000 damaged files must not keep 100,000 images."""
     cut(photos/'train'/'cat'/'0.png')
-    found = myfolder._look(photos/'train'/'cat'/'0.png', True)
+    found = folders._look(photos/'train'/'cat'/'0.png', True)
     assert isinstance(found, UserError) and found.__traceback__ is None and found.__cause__ is None
 
 
@@ -597,7 +599,7 @@ def test_of_too_many_backgrounds_some_from_all_over_are_used(photos, forgetful, 
 def test_photographs_are_made_square_as_asked(photos, forgetful, monkeypatch, held):
     wide = save(photos/'train'/'cat'/'0.png', noise(7, 60, 30))
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 10**9*held)
-    for fit in myfolder.FITS:
+    for fit in photographs.FITS:
         data = mydatasets.load(f'folder:{photos}', size=16, fit=fit)
         found = np.concatenate([pixels_of(data.train), pixels_of(data.validation)])
         assert (found == read_image(wide, 16, fit=fit)).all((1, 2, 3)).any() and data.fit == fit

@@ -5,15 +5,17 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from skimage import filters, measure
 
 import mymodels
-import myweights
-from mycommon import UserError
+import predict
+import train1
+from common import binarization
+from common.errors import UserError
+from common.quiet import keras, tf
+from training import weightfiles
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ABOUT = {'kind': 'classifier', 'dataset': 'toy', 'method': 'baseline', 'shape': [16, 16, 1],
@@ -123,8 +125,6 @@ def test_weights_that_cannot_be_downloaded_are_answered_with_what_to_do(monkeypa
 
 @pytest.mark.slow
 def test_a_backbone_trains_from_photographs_and_its_weights_predict(tmp_path, capsys):
-    import predict
-    import train1
     for i in range(16):
         path = tmp_path/'photos'/('test' if i < 4 else 'train')/f'class{i % 2}'/f'{i}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ def test_otsu_in_the_graph_is_scikit_images(seed):
     m[0], m[1], m[2] = 0, 1, 0.3                  # constant masks
     m[3] = np.round(m[3])                         # two values
     m[4] = np.where(m[4] < 0.4, 0.1, 0.9)
-    ours = tf.function(mymodels.otsu)(tf.constant(m)).numpy()
+    ours = tf.function(binarization.otsu)(tf.constant(m)).numpy()
     assert ours.shape == m.shape and set(np.unique(ours)) <= {0, 1}
     for found, mask in zip(ours, m):
         assert np.array_equal(found, mask > filters.threshold_otsu(mask, 256))
@@ -192,8 +192,8 @@ def test_otsu_in_the_graph_is_scikit_images(seed):
 
 def test_half_cuts_at_one_half_and_none_changes_nothing():
     m = uniform(3, 8, 8, 1)
-    assert np.array_equal(mymodels.half(tf.constant(m)), m > 0.5)
-    assert np.array_equal(mymodels.binarizer('none')(m, None), m)
+    assert np.array_equal(binarization.half(tf.constant(m)), m > 0.5)
+    assert np.array_equal(binarization.binarizer('none')(m, None), m)
 
 
 @pytest.mark.parametrize('channels', (1, 3))
@@ -205,7 +205,7 @@ def test_snap_finds_the_object_that_a_blurred_mask_points_at(channels):
     colour = np.linspace(0.4, 0.2, channels)*(1 + 0.2*v[..., None])
     x = np.where(true, colour, wall) + 0.01*rng.standard_normal((3, 32, 32, channels))
     m = np.clip(filters.gaussian(true.astype(float), (0, 4, 4, 0)), 0.05, 0.9)
-    found = tf.function(mymodels.snap)(tf.constant(m, tf.float32), tf.constant(x, tf.float32)).numpy()
+    found = tf.function(binarization.snap)(tf.constant(m, tf.float32), tf.constant(x, tf.float32)).numpy()
     assert set(np.unique(found)) == {0, 1} and (found == true).mean() > 0.995
     assert ((m > 0.5) == true).mean() < 0.95   # the mask alone does not show it
 
@@ -213,20 +213,20 @@ def test_snap_finds_the_object_that_a_blurred_mask_points_at(channels):
 def test_snap_keeps_the_mask_where_colours_say_nothing():
     m = np.where(uniform(1, 32, 32, 1) < 0.3, 0.9, 0.1).astype(np.float32)
     for x in (np.full((1, 32, 32, 3), 0.5, np.float32), uniform(1, 32, 32, 3, seed=5)):
-        assert ((mymodels.snap(m, x).numpy() > 0.5) == (m > 0.5)).mean() > 0.97
+        assert ((binarization.snap(m, x).numpy() > 0.5) == (m > 0.5)).mean() > 0.97
 
 
 def test_snap_survives_masks_of_one_value_and_images_without_noise():
     m = np.stack([np.zeros((16, 16, 1)), np.ones((16, 16, 1)), np.full((16, 16, 1), 0.5)]).astype(np.float32)
     for value in (0, 1):
-        found = mymodels.snap(m, np.full((3, 16, 16, 1), value, np.float32)).numpy()
+        found = binarization.snap(m, np.full((3, 16, 16, 1), value, np.float32)).numpy()
         assert np.isfinite(found).all() and found[0].max() == 0 and found[1].min() == 1
 
 
 @pytest.mark.parametrize('area', (0.1, 0.2, 0.5))
 def test_quantile_keeps_that_share_of_the_brightest_pixels(area):
     m = uniform(5, 16, 16, 1)
-    found = mymodels.binarizer('quantile', area)(tf.constant(m), None).numpy()
+    found = binarization.binarizer('quantile', area)(tf.constant(m), None).numpy()
     assert np.allclose(found.mean((1, 2, 3)), area, atol=2/256)
     for b, mask in zip(found, m):
         assert mask[b == 1].min() > mask[b == 0].max()
@@ -238,21 +238,21 @@ def test_quantile_keeps_that_share_of_the_brightest_pixels(area):
 def saved(tmp_path):
     keras.utils.set_random_seed(1)
     model = mymodels.classifier((16, 16, 1), 3, width=4, dense=8)
-    myweights.save(model, tmp_path/'w', **ABOUT)
+    weightfiles.save(model, tmp_path/'w', **ABOUT)
     return model, str(tmp_path/'w')
 
 
 def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
     keras.utils.set_random_seed(2)
     x, models = uniform(3, 16, 16, 1), {}
-    for kind in myweights.BUILDERS:
+    for kind in weightfiles.BUILDERS:
         network = {'width': 4} if kind == 'unet' else {'width': 4, 'dense': 8}
         about = {**ABOUT, 'kind': kind, 'network': network}
-        models[kind] = myweights.BUILDERS[kind](about)
-        myweights.save(models[kind], tmp_path/kind, **about)
+        models[kind] = weightfiles.BUILDERS[kind](about)
+        weightfiles.save(models[kind], tmp_path/kind, **about)
     np.save(tmp_path/'x.npy', x)
     code = ('import sys, numpy as np, myweights\nx = np.load("x.npy")\nfor kind in sys.argv[1:]:\n'
-            '    np.save(kind, myweights.load(kind)[0](x).numpy())')
+            '    np.save(kind, weightfiles.load(kind)[0](x).numpy())')
     subprocess.run([sys.executable, '-c', code, *models], cwd=tmp_path, check=True,
                    env={**os.environ, 'PYTHONPATH': ROOT})
     for kind, model in models.items():
@@ -268,7 +268,7 @@ def test_the_sidecar_says_what_the_weights_are(saved):
 
 def test_weights_load_by_any_of_their_names(saved):
     for name in ('', '.weights.h5', '.json'):
-        assert myweights.load(saved[1] + name)[1]['kind'] == 'classifier'
+        assert weightfiles.load(saved[1] + name)[1]['kind'] == 'classifier'
 
 
 @pytest.mark.parametrize('asked, word', [
@@ -278,16 +278,16 @@ def test_weights_load_by_any_of_their_names(saved):
     ({'classes': list('acb')}, 'other classes'), ({'fit': 'pad'}, '--fit crop')])
 def test_weights_that_do_not_fit_what_is_asked_are_refused(saved, asked, word):
     with pytest.raises(UserError, match=word) as e:
-        myweights.load(saved[1], **asked)
+        weightfiles.load(saved[1], **asked)
     assert '\n' not in str(e.value)
 
 
 def test_weights_that_are_not_the_ones_of_the_sidecar_are_refused(saved, tmp_path):
     other = mymodels.classifier((16, 16, 1), 3, width=4, dense=8)
-    myweights.save(other, tmp_path/'v', **ABOUT)
+    weightfiles.save(other, tmp_path/'v', **ABOUT)
     os.replace(tmp_path/'v.weights.h5', saved[1] + '.weights.h5')
     with pytest.raises(UserError, match='is not the file'):
-        myweights.load(saved[1])
+        weightfiles.load(saved[1])
 
 
 def test_weights_of_a_wider_network_are_refused(saved):
@@ -296,4 +296,4 @@ def test_weights_of_a_wider_network_are_refused(saved):
     del about['sha256']
     sidecar.write_text(json.dumps(about | {'network': {'width': 8, 'dense': 8}}))
     with pytest.raises(UserError, match='w.weights.h5'):
-        myweights.load(saved[1])
+        weightfiles.load(saved[1])

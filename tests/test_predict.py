@@ -4,19 +4,18 @@ import json
 import os
 import shutil
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import mydatasets
-import myfolder
 import mymodels
-import mysheets
-import myweights
 import predict
 import toys
+from common.quiet import keras, tf
+from readers import photographs
+from report import sheets
+from training import weightfiles
 
 
 @pytest.fixture(scope='module')
@@ -26,7 +25,7 @@ def world(tmp_path_factory):
     f, u = toys.parents(folder)
     keras.utils.set_random_seed(0)
     network = {'width': 4, 'dense': 8, 'tau': 0.7}
-    myweights.save(mymodels.attention(toys.SHAPE, 3, **network), folder/'a', kind='attention',
+    weightfiles.save(mymodels.attention(toys.SHAPE, 3, **network), folder/'a', kind='attention',
                    network=network, shape=list(toys.SHAPE), classes=toys.CLASSES)
     images = mydatasets.load('toy').tests['original'].images()
     for i in range(8):
@@ -65,7 +64,7 @@ def test_every_image_gets_the_networks_class_and_confidence_in_order(world, tmp_
     assert predict.main([*map(str, words), '--csv', str(tmp_path/'p.csv')]) == 0
     rows, out = rows_of(tmp_path/'p.csv'), capsys.readouterr().out.splitlines()
     order = [6, 7, 0, 1, 2, 3, 4, 5, 6, 7]
-    model, _ = myweights.load(folder/'classifier')
+    model, _ = weightfiles.load(folder/'classifier')
     share = tf.nn.softmax(model(images.x/np.float32(255))).numpy()[order]
     assert [os.path.splitext(os.path.basename(r['image']))[0] for r in rows] == [str(i) for i in order]
     assert [r['class'] for r in rows] == [toys.CLASSES[c] for c in share.argmax(1)]
@@ -83,10 +82,10 @@ def test_attention_weights_predict_too(world, capsys):
 def test_photographs_are_read_as_a_folder_data_set_reads_them(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)).save(tmp_path/'x.png')
     path = str(tmp_path/'x.png')
-    assert np.array_equal(predict.reader((16, 16, 3))(path), myfolder.read_image(path, 16))
+    assert np.array_equal(predict.reader((16, 16, 3))(path), photographs.read_image(path, 16))
     assert predict.reader((16, 16, 1))(path).shape == (16, 16, 1)
     padded = predict.reader((16, 16, 3), fit='pad')(path)
-    assert np.array_equal(padded, myfolder.read_image(path, 16, fit='pad'))
+    assert np.array_equal(padded, photographs.read_image(path, 16, fit='pad'))
 
 
 def test_photographs_are_fitted_as_the_weights_say_they_were_trained(world, tmp_path, monkeypatch):
@@ -147,13 +146,13 @@ def test_explain_adds_the_mask_of_the_unet_that_the_sidecar_names(world, tmp_pat
 
 def test_sheets_hold_so_many_pictures_and_cut_long_captions(tmp_path):
     picture = np.zeros((8, 8, 1), np.uint8)
-    path, cells = str(tmp_path/'s.png'), [([picture, picture], ['x'*500, 'ü ☃\n'])]*(mysheets.MOST + 50)
-    mysheets.save_sheet(path, [('t'*500, cells), ('none', [])])
+    path, cells = str(tmp_path/'s.png'), [([picture, picture], ['x'*500, 'ü ☃\n'])]*(sheets.MOST + 50)
+    sheets.save_sheet(path, [('t'*500, cells), ('none', [])])
     with Image.open(path) as im:
         first = im.size
-    mysheets.save_sheet(path, [('t', cells[:mysheets.MOST]), ('none', [])])
+    sheets.save_sheet(path, [('t', cells[:sheets.MOST]), ('none', [])])
     with Image.open(path) as im:
-        assert im.size == first and im.width == mysheets.WIDTH
+        assert im.size == first and im.width == sheets.WIDTH
 
 
 def test_damaged_photographs_stop_the_run_unless_skipped(world, tmp_path, capsys):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mycommon import UserError  # first: it quietens TensorFlow
-
-import myargs
-import myrows
 import reproduce
 import train3
+from common.errors import UserError
+from report import formats, pages
+from scoring import rowfile
+from training import options
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -24,12 +24,12 @@ def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tm
     out = str(tmp_path/'runs')
     words = ['toy', '--methods', 'baseline', 'proposal', '--out', out, '--quiet']
     assert reproduce.main(words) == 0
-    rows = myrows.read(out + '/accuracy.csv')
+    rows = rowfile.read(out + '/accuracy.csv')
     assert len(rows) == 2*7 and {r['method'] for r in rows} == {'baseline', 'proposal'}
-    assert {r['method'] for r in myrows.read(out + '/masks.csv')} == {'unet-otsu', 'unet-snap', 'raw-otsu'}
+    assert {r['method'] for r in rowfile.read(out + '/masks.csv')} == {'unet-otsu', 'unet-snap', 'raw-otsu'}
     assert 'Proposal' in capsys.readouterr().out
     text = (tmp_path/'runs'/'tables.md').read_text()
-    shown = f'{100*myrows.find(rows, method="proposal", test="original")[0]["accuracy"]:.1f}'
+    shown = f'{100*rowfile.find(rows, method="proposal", test="original")[0]["accuracy"]:.1f}'
     assert shown in text and 'tabular' in (tmp_path/'runs'/'tables.tex').read_text()
     for name in ('method', 'toy-teaser', 'toy-masks', 'toy-backgrounds', 'toy-training', 'toy-sensitivity'):
         assert (tmp_path/'runs'/'figures'/f'{name}.png').stat().st_size > 5000, name
@@ -66,7 +66,7 @@ def test_settings_of_a_row_follow_the_whole_chain_of_phases():
 
 def test_an_option_given_at_its_default_does_not_change_the_settings():
     plain, given = (train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *more]) for more in ([], ['--halo', '2']))
-    assert myargs.fingerprint('train3', plain) == myargs.fingerprint('train3', given)
+    assert options.fingerprint('train3', plain) == options.fingerprint('train3', given)
 
 
 def test_shards_share_the_work_without_overlap():
@@ -133,7 +133,7 @@ def test_a_folder_of_photographs_gets_its_case_study(tmp_path, capsys):
     assert reproduce.main([*words, '--methods', 'baseline', 'textures', '--out', out]) == 0
     printed = capsys.readouterr().out
     assert 'parts: trained in the studio, tested in the field' in printed and 'drone study' in printed
-    rows = {r['method']: r for r in myrows.read(out + '/masks.csv')}
+    rows = {r['method']: r for r in rowfile.read(out + '/masks.csv')}
     assert set(rows) == {'unet-otsu', 'unet-snap', 'raw-otsu'}
     assert 'parts: backgrounds never trained on, no halo' in printed
     assert all((tmp_path/'runs'/'figures'/f'parts-{name}.png').exists() for name in ('masks', 'unseen'))
@@ -146,12 +146,12 @@ def test_fill_puts_tables_under_their_titles_and_nothing_else(tmp_path):
     page, tables = tmp_path/'page.md', tmp_path/'tables.md'
     tables.write_text('**One**\n\n| a |\n\nnote  \n\n\n**Two (b)**\n\n| c |\n')
     page.write_text('before\n<!-- table: Two (b) -->\nold\n<!-- end -->\nafter\n')
-    reproduce.myreport.fill(str(page), str(tables))
+    formats.fill(str(page), str(tables))
     filled = 'before\n<!-- table: Two (b) -->\n**Two (b)**\n\n| c |\n<!-- end -->\nafter\n'
     assert page.read_text() == filled
     page.write_text(filled + '<!-- table: Three -->\n<!-- end -->\n')
     with pytest.raises(UserError, match="no table 'Three'"):
-        reproduce.myreport.fill(str(page), str(tables))
+        formats.fill(str(page), str(tables))
 
 
 needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')),
@@ -169,6 +169,6 @@ def test_the_tables_in_the_readme_are_the_recorded_ones():
 def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
     for name in ('accuracy.csv', 'masks.csv'):
         shutil.copy(os.path.join(ROOT, 'results', name), tmp_path)
-    sets = list(dict.fromkeys(r['dataset'] for r in myrows.read(str(tmp_path/'accuracy.csv'))))
-    reproduce.myreport.tables(str(tmp_path), sets)
+    sets = list(dict.fromkeys(r['dataset'] for r in rowfile.read(str(tmp_path/'accuracy.csv'))))
+    pages.write_tables(str(tmp_path), sets)
     assert (tmp_path/'tables.md').read_text() == text_of('results/tables.md')

@@ -11,12 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-import mycheckpoints
-import mytrain
 import toys
 import train1
 import train_att
-from mycommon import guard
+from common.errors import guard
+from training import checkpoints, loop, start
 
 ROOT = toys.ROOT
 WORDS = ['toy', '--width', '4', '--dense', '8', '--epochs', '4', '--steps-per-epoch', '2', '--batchsize',
@@ -58,13 +57,13 @@ def test_the_same_command_gives_equal_bits_and_another_seed_others(script, tmp_p
 
 def interrupt_at(monkeypatch, step, number=signal.SIGINT):
     """The process gets a signal while it looks at the losses after `step` steps or a little later."""
-    look = mytrain._abort_unless_finite
+    look = loop._abort_unless_finite
 
     def interrupted(losses, first, output):
         look(losses, first, output)
         if first + len(next(iter(losses.values()))) >= step:
             signal.raise_signal(number)
-    monkeypatch.setattr(mytrain, '_abort_unless_finite', interrupted)
+    monkeypatch.setattr(loop, '_abort_unless_finite', interrupted)
 
 
 @pytest.fixture(scope='module')
@@ -96,8 +95,8 @@ def same_as_whole(runs, output):
 
 
 def test_ctrl_c_saves_what_was_done_and_exits_130(runs, capfd):
-    saved = mycheckpoints.checkpoints(str(runs/'part'))
-    assert 1 <= len(saved) <= mycheckpoints.CHECKPOINTS and int(saved[0][-13:-4]) in (5, 6)
+    saved = checkpoints.checkpoints(str(runs/'part'))
+    assert 1 <= len(saved) <= checkpoints.CHECKPOINTS and int(saved[0][-13:-4]) in (5, 6)
     assert not os.path.exists(runs/'part.weights.h5')
 
 
@@ -110,7 +109,7 @@ def test_an_interrupted_run_is_continued_to_what_it_would_have_been(runs, part, 
 def test_sigterm_saves_too(tmp_path, monkeypatch, capfd):
     interrupt_at(monkeypatch, 1, signal.SIGTERM)
     assert train1.main([*WORDS, '--output', str(tmp_path/'out')]) == 130
-    assert len(mycheckpoints.checkpoints(str(tmp_path/'out'))) == 1
+    assert len(checkpoints.checkpoints(str(tmp_path/'out'))) == 1
     lines = [line for line in capfd.readouterr().err.splitlines() if line]
     assert lines[-1] == 'interrupted; continue with --resume'
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL   # as it was
@@ -135,7 +134,7 @@ def damage(path, kind):
 
 @pytest.mark.parametrize('kind', ('truncated', 'flipped'))
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_says_so(kind, runs, part, capsys):
-    newest, before = mycheckpoints.checkpoints(str(part))
+    newest, before = checkpoints.checkpoints(str(part))
     damage(newest, kind)
     assert train1.main([*WORDS, '--output', str(part), '--resume']) == 0
     err = capsys.readouterr().err.splitlines()
@@ -145,17 +144,17 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_says_so(kin
 
 @pytest.mark.parametrize('kind', ('empty', 'text', 'truncated', 'flipped'))
 def test_when_no_checkpoint_is_readable_that_is_said(kind, part, capsys):
-    for path in mycheckpoints.checkpoints(str(part)):
+    for path in checkpoints.checkpoints(str(part)):
         damage(path, kind)
-    assert mycheckpoints.read_checkpoint(str(part), {}, 'any') is None
+    assert checkpoints.read_checkpoint(str(part), {}, 'any') is None
     assert capsys.readouterr().err.splitlines()[-1].endswith('starting from the beginning')
 
 
 def test_a_run_begun_in_one_precision_is_continued_in_it_whatever_the_processor(part, monkeypatch):
-    monkeypatch.setattr(mytrain, 'has_bfloat16', lambda: True)
+    monkeypatch.setattr(start, 'has_bfloat16', lambda: True)
     for resume, expected in (['--resume'], 'float32'), ([], 'bfloat16'):
         args = train1.parse([*WORDS, '--precision', 'auto', '--output', str(part), *resume])
-        mytrain.start(args)
+        start.start(args)
         assert args.precision == expected
     import keras
     keras.config.set_dtype_policy('float32')
@@ -187,7 +186,7 @@ def test_overwrite_forgets_what_stood_there_and_what_killed_runs_left(part, monk
         (part.parent/name).write_text('half')
     (part.parent/'part.checkpoint'/'.abcdefgh-000000007.npz').write_text('half')
     args = train1.parse([*WORDS, '--output', str(part), '--overwrite'])
-    assert mycheckpoints.finished(args, 'any') is False
+    assert checkpoints.finished(args, 'any') is False
     assert sorted(os.listdir(part.parent)) == ['.abcdefgh-other.json']   # other runs are none of our business
 
 
@@ -195,13 +194,13 @@ def test_weights_beside_a_checkpoint_are_those_of_before_an_overwriting_run(runs
     for ending in ('.weights.h5', '.json'):
         shutil.copy(str(runs/'whole') + ending, str(part) + ending)
     args = train1.parse([*WORDS, '--output', str(part), '--resume'])
-    assert mycheckpoints.finished(args, 'any') is False
+    assert checkpoints.finished(args, 'any') is False
 
 
 def test_only_the_newest_two_checkpoints_are_kept(tmp_path):
     import tensorflow as tf
     for step in range(5):
-        mycheckpoints.write_checkpoint(str(tmp_path/'x'), step, {'v': [tf.Variable(1.)]}, {})
+        checkpoints.write_checkpoint(str(tmp_path/'x'), step, {'v': [tf.Variable(1.)]}, {})
     assert sorted(os.listdir(tmp_path/'x.checkpoint')) == ['000000003.npz', '000000004.npz']
 
 
@@ -209,7 +208,7 @@ def test_only_the_newest_two_checkpoints_are_kept(tmp_path):
 def test_the_running_means_do_not_depend_on_how_the_steps_were_cut_into_chunks(tmp_path, monkeypatch):
     found = []
     for seconds in (1e-9, 1e9):   # one step a chunk, all in one
-        monkeypatch.setattr(mytrain, 'CHUNK_SECONDS', seconds)
+        monkeypatch.setattr(loop, 'CHUNK_SECONDS', seconds)
         words = [*WORDS, '--epochs', '1', '--steps-per-epoch', '12', '--output', str(tmp_path/str(seconds))]
         assert train1.main(words) == 0
         found.append(toys.result(str(tmp_path/str(seconds))))

@@ -2,23 +2,25 @@
 import json
 import os
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-import myargs
 import mybackgrounds
+import mydatasets
 import mymodels
-import mytrain
 import toys
 import train1
 import train2
 import train3
 import train_att
-from mycommon import BrokenRun, Key, UserError
+from common import binarization
+from common.errors import BrokenRun, UserError
+from common.keys import Key
+from common.quiet import keras, tf
 from mydatagen import augmenter
-from toys import CLASSES, SHAPE, moved, values
+from readers import reading
+from toys import CLASSES, moved, SHAPE, values
+from training import steps, weightfiles
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main}
 
@@ -59,7 +61,7 @@ def sgd(variables, rate):
 def test_phase1_moves_the_whole_classifier():
     f = classifier()
     before = values(f)
-    losses = mytrain.supervised_step(f, adam(f.trainable_variables))(photos(), Key.of(0))
+    losses = steps.supervised_step(f, adam(f.trainable_variables))(photos(), Key.of(0))
     assert all(moved(before, f)) and set(losses) == {'ce', 'accuracy'}
 
 
@@ -98,7 +100,7 @@ def phase3(words, channels=1, rate=1e-3, rate_back=1e-3, pool=None, mask=None, m
 def test_phase3_moves_classifier_and_generator_but_not_the_mask_network(words, with_pool):
     u = mymodels.unet(SHAPE, 4)
     pool = tf.Variable(tf.zeros((8, *SHAPE), tf.float16), trainable=False) if with_pool else None
-    step, f, net = phase3(words, pool=pool, mask=lambda x: mymodels.otsu(u(x)))
+    step, f, net = phase3(words, pool=pool, mask=lambda x: binarization.otsu(u(x)))
     before_f, before_net, before_u = values(f), values(net), values(u)
     batch = photos()
     del batch['m']
@@ -119,7 +121,7 @@ def test_the_attention_baseline_moves_its_local_branch_and_fusion_but_not_the_gl
     model = mymodels.attention(SHAPE, 3, base=f)
     before, own = values(f), [v for v in model.variables if not any(v is w for w in f.variables)]
     before_own = [np.array(v) for v in own]
-    mytrain.supervised_step(model, adam(model.trainable_variables))(photos(), Key.of(0))
+    steps.supervised_step(model, adam(model.trainable_variables))(photos(), Key.of(0))
     assert not any(moved(before, f)) and len(own) == len(model.trainable_variables) > 0
     assert not any(np.array_equal(a, b) for a, b in zip(before_own, own))
 
@@ -256,7 +258,6 @@ METHODS = {'train1': 'baseline', 'train2': 'unet', 'train3': 'adv-textures', 'tr
 
 @pytest.mark.parametrize('script', toys.SCRIPTS)
 def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(script, tmp_path, capsys):
-    import myweights
     toys.parents(tmp_path)
     assert MAINS[script](toys.argv(script, tmp_path, 'out')) == 0
     shown = capsys.readouterr()
@@ -264,7 +265,7 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
     assert '--' not in shown.out
     assert sorted(f for f in os.listdir(tmp_path) if 'out' in f) == [
         'out.history.json', 'out.json', 'out.weights.h5']
-    about = myweights.read_sidecar(str(tmp_path/'out'))
+    about = weightfiles.read_sidecar(str(tmp_path/'out'))
     assert (about['kind'], about['method'], about['dataset']) == (KINDS[script], METHODS[script], 'toy')
     assert about['classes'] == CLASSES and tuple(about['shape']) == SHAPE and len(about['settings']) == 8
     assert about['arguments']['batchsize'] == 12 and about['validation']
@@ -272,14 +273,14 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
         history = json.load(f)
     assert [line['epoch'] for line in history] == [1, 2]
     assert all(np.isfinite(v) for line in history for v in line.values())
-    model, _ = myweights.load(str(tmp_path/'out'), shape=SHAPE, classes=CLASSES)
+    model, _ = weightfiles.load(str(tmp_path/'out'), shape=SHAPE, classes=CLASSES)
     assert np.isfinite(model(np.zeros((1, *SHAPE), np.float32))).all()
 
 
 def test_what_to_run_next_reads_the_same_images():
     given = ['--data-dir', 'my sets', '--size', '32', '--fit', 'pad', '--skip-damaged']
-    assert myargs.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
-    assert myargs.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
+    assert reading.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
+    assert reading.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
 
 
 @pytest.mark.slow
@@ -332,8 +333,8 @@ def test_every_phase_trains_in_half_precision_with_masks_in_float32(script, prec
 # Numbers that go wrong
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_exit_code_3_and_the_step(tmp_path, monkeypatch, capsys):
-    task_loss = mytrain.task_loss
-    monkeypatch.setattr(mytrain, 'task_loss', lambda y, z: task_loss(y, z) + (0*z[:, 0])/0)
+    task_loss = steps.task_loss
+    monkeypatch.setattr(steps, 'task_loss', lambda y, z: task_loss(y, z) + (0*z[:, 0])/0)
     assert train1.main(toys.argv('train1', tmp_path, 'out')) == 3
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == 1 and 'ce is nan at step 1' in shown[0] and '--lr' in shown[0]
@@ -341,7 +342,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_exit_code_3_and_the_step(t
 
 
 def test_the_last_good_state_is_kept_when_numbers_go_wrong_later(tmp_path, monkeypatch, capsys):
-    supervised = mytrain.supervised_step
+    supervised = steps.supervised_step
 
     def breaking(model, optimizer):
         step = supervised(model, optimizer)
@@ -350,7 +351,7 @@ def test_the_last_good_state_is_kept_when_numbers_go_wrong_later(tmp_path, monke
             losses = step(batch, key)
             return {**losses, 'ce': tf.where(batch['step'] >= 3, np.inf, losses['ce'])}
         return broken
-    monkeypatch.setattr(mytrain, 'supervised_step', breaking)
+    monkeypatch.setattr(steps, 'supervised_step', breaking)
     assert train1.main(toys.argv('train1', tmp_path, 'out')) == 3
     assert 'ce is inf at step 4; the last good state is in' in capsys.readouterr().err
     assert os.listdir(tmp_path/'out.checkpoint') == ['000000002.npz']
@@ -364,7 +365,6 @@ def test_a_generator_that_has_stopped_moving_is_reported_with_the_step():
 
 
 def test_masks_of_x_above_0_are_refused_for_colour():
-    import mydatasets
     data = mydatasets.load('toy')._replace(shape=(16, 16, 3))
     with pytest.raises(UserError, match='colour'):
         train3.mask_source(train3.parse(['toy', 'f', 'heuristic', 'otsu', 'adv']), data, None)

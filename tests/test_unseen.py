@@ -1,16 +1,15 @@
 """Unseen backgrounds and the attack: full contrast, one for every image, nothing depends on batches."""
-from mycommon import Key, UserError  # first: it quietens TensorFlow
-
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-import myattack
+import mybackgrounds
 import mydatasets
-import myunseen
+from common.errors import UserError
+from common.keys import Key
+from common.quiet import keras, tf
 from mydatagen import Images, to_float
-from myunseen import CHUNK, FAMILIES
+from scoring import adversary, unseen
+from scoring.unseen import CHUNK, FAMILIES
 
 PLAIN = 'grey', 'white'
 
@@ -22,7 +21,7 @@ def data():
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_backgrounds_are_in_range_of_full_contrast_and_differ(family):
-    b = myunseen.backgrounds(family, 32, np.arange(200))
+    b = unseen.backgrounds(family, 32, np.arange(200))
     assert b.shape == (200, 32, 32, 1) and b.dtype == np.float32
     assert b.min() >= 0 and b.max() <= 1
     if family not in PLAIN:
@@ -36,33 +35,33 @@ def test_backgrounds_are_in_range_of_full_contrast_and_differ(family):
 @pytest.mark.parametrize('family', FAMILIES)
 def test_a_background_is_a_function_of_its_row_alone(family):
     rows = [3, CHUNK - 1, CHUNK, CHUNK + 7, 0]   # of two chunks, in any order
-    some = myunseen.backgrounds(family, 16, rows)
-    myunseen.bank.cache_clear()
-    more = myunseen.backgrounds(family, 16, np.arange(CHUNK + 40))
+    some = unseen.backgrounds(family, 16, rows)
+    unseen.bank.cache_clear()
+    more = unseen.backgrounds(family, 16, np.arange(CHUNK + 40))
     assert np.array_equal(some, more[rows])
     if family != 'white':
         assert not np.array_equal(more[:40], more[CHUNK:])
-        assert not np.array_equal(myunseen.backgrounds(family, 16, np.arange(9), seed=1), more[:9])
+        assert not np.array_equal(unseen.backgrounds(family, 16, np.arange(9), seed=1), more[:9])
 
 
 def test_sides_that_tests_have_are_served():
     for side in (16, 28, 64):
         for family in FAMILIES:
-            assert myunseen.backgrounds(family, side, [0, 1]).shape == (2, side, side, 1)
+            assert unseen.backgrounds(family, side, [0, 1]).shape == (2, side, side, 1)
 
 
 def test_the_tests_do_not_depend_on_the_batch_size(data):
-    for test in myunseen.tests(data).values():
+    for test in unseen.tests(data).values():
         small, large = (np.concatenate([b['x'] for b in test.batches(n)]) for n in (7, 96))
         assert np.array_equal(small, large)
 
 
 def test_objects_stand_untouched_with_the_halo_that_the_name_says(data):
-    tests = myunseen.tests(data)
+    tests = unseen.tests(data)
     assert list(tests)[:2] == ['unseen-photographs', 'unseen-photographs-nohalo']
     assert len(tests) == 2*len(FAMILIES)
     x = next(iter(data.tests['original'].batches(96)))['x'].numpy()
-    b = myunseen.backgrounds('white', 16, np.arange(96))
+    b = unseen.backgrounds('white', 16, np.arange(96))
     near = tf.nn.max_pool2d(tf.cast(x > 0, tf.float32), 3, 1, 'SAME').numpy() > 0   # at most 1.5 away
     for name, kept in (('unseen-white', near), ('unseen-white-nohalo', x > 0)):
         z = next(iter(tests[name].batches(96)))['x'].numpy()
@@ -72,32 +71,31 @@ def test_objects_stand_untouched_with_the_halo_that_the_name_says(data):
 
 
 def test_the_patterns_are_never_those_of_the_test_sets():
-    import mybackgrounds
     known = {p(32).tobytes() for p in mybackgrounds.PATTERNS.values()}
-    b = myunseen.backgrounds('patterns-shifted', 32, np.arange(400))[..., 0].astype(np.uint8)
+    b = unseen.backgrounds('patterns-shifted', 32, np.arange(400))[..., 0].astype(np.uint8)
     assert not known & {p.tobytes() for p in b}
     white = b.mean((1, 2))
     assert len(np.unique(b, axis=0)) > 100
-    inverted = myunseen.backgrounds('patterns-inverted', 32, np.arange(400)).mean((1, 2, 3))
+    inverted = unseen.backgrounds('patterns-inverted', 32, np.arange(400)).mean((1, 2, 3))
     assert white.max() < 0.55 and inverted.min() > 0.45
 
 
 def test_colour_sets_that_tell_nothing_of_their_objects_are_refused_in_one_line(data):
     colour = data._replace(shape=(16, 16, 3), name='photos')
     with pytest.raises(UserError, match='true masks of photos are not known'):
-        myunseen.tests(colour)
+        unseen.tests(colour)
     with pytest.raises(UserError, match='colour images of photos'):
-        myattack.attack(None, colour, 0)
+        adversary.attack(None, colour, 0)
 
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_families_in_colour_have_the_shapes_of_the_grey_ones_and_hues_of_their_own(family):
-    b = myunseen.backgrounds(family, 32, np.arange(60), channels=3)
+    b = unseen.backgrounds(family, 32, np.arange(60), channels=3)
     assert b.shape == (60, 32, 32, 3) and b.min() >= 0 and b.max() <= 1
     hued = np.ptp(b, axis=-1).max((1, 2)) > 0.1   # by image
     assert hued.mean() > 0.8 or family == 'white' and (b == 1).all()
     if family in ('gratings', 'crosses', 'text', 'patterns-shifted'):   # between two colours lies a line
-        grey = myunseen.backgrounds(family, 32, np.arange(60))[..., 0]
+        grey = unseen.backgrounds(family, 32, np.arange(60))[..., 0]
         for shape, image in zip(grey, b):
             low, high = (image[shape == v].mean(0) for v in (shape.min(), shape.max()))
             wanted = low + (shape[..., None] - shape.min())/np.ptp(shape)*(high - low)
@@ -112,21 +110,21 @@ def test_photographs_stand_before_backgrounds_up_to_their_true_masks():
              'test-studio': mydatasets.Test(lambda: Images(x, np.zeros(9, np.int32), m))}
     photos = mydatasets.load('toy')._replace(shape=(16, 16, 3), name='photos', tests=tests)
     found = {name: np.concatenate([b['x'] for b in test.batches(4)])
-             for name, test in myunseen.tests(photos).items()}
+             for name, test in unseen.tests(photos).items()}
     assert len(found) == 2*len(FAMILIES)
     wide, tight = found['unseen-white'], found['unseen-white-nohalo']
     assert np.array_equal(tight, np.where(m, x/np.float32(255), 1))
     grown = (tight != wide).any(-1).sum((1, 2))   # by a disk of 2 pixels: 5 x 6 -> 9 x 10 without its corners
     assert (grown == 90 - 12 - 30).all()
     colours = found['unseen-grey-nohalo'][:, 0, 0]
-    assert np.array_equal(colours, myunseen.backgrounds('grey', 16, np.arange(9), 3)[:, 0, 0])
+    assert np.array_equal(colours, unseen.backgrounds('grey', 16, np.arange(9), 3)[:, 0, 0])
     assert len(np.unique(colours, axis=0)) == 9
 
 
 def test_of_many_photographs_the_later_ones_see_the_backgrounds_anew(monkeypatch):
-    monkeypatch.setattr(myunseen, 'COLOUR_ROWS', 4)
+    monkeypatch.setattr(unseen, 'COLOUR_ROWS', 4)
     x, m = np.zeros((6, 16, 16, 3), np.uint8), np.zeros((6, 16, 16, 1), np.uint8)
-    onto = myunseen.paste('grey', lambda: Images(x, np.zeros(6, np.int32), m), 0)
+    onto = unseen.paste('grey', lambda: Images(x, np.zeros(6, np.int32), m), 0)
     z = onto(to_float(x), tf.range(6)).numpy()
     assert np.array_equal(z[4:], z[:2]) and not np.array_equal(z[1], z[2])
 
@@ -150,10 +148,10 @@ def model(data):
 
 def test_the_attack_fools_an_undefended_model_within_its_brightness(data, model):
     before = [w.copy() for w in model.get_weights()]
-    found = myattack.attackers(model, data, 0, steps=100, restarts=2, rates=(3e-3,), batchsize=32)
+    found = adversary.attackers(model, data, 0, steps=100, restarts=2, rates=(3e-3,), batchsize=32)
     assert [a.accuracy for a in found] == sorted(a.accuracy for a in found)
     images = data.tests['original'].images()
-    right, brightness = myattack.measure(model, images, found[0].draw, Key.of(3))
+    right, brightness = adversary.measure(model, images, found[0].draw, Key.of(3))
     assert right/len(images) < 0.5
     assert 0.15 < brightness < 0.55 and 0.15 < found[0].brightness < 0.55
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
@@ -162,15 +160,15 @@ def test_the_attack_fools_an_undefended_model_within_its_brightness(data, model)
 def test_the_attack_is_a_function_of_its_seed(data, model):
     settings = {'steps': 3, 'restarts': 1, 'rates': (1e-3,), 'batchsize': 8}
     key = Key.of(0).fold(1)
-    first, again, other = (myattack.attackers(model, data, seed, **settings)[0] for seed in (0, 0, 1))
+    first, again, other = (adversary.attackers(model, data, seed, **settings)[0] for seed in (0, 0, 1))
     assert np.allclose(first.draw(4, key), again.draw(4, key), atol=1e-4)
     assert not np.allclose(first.draw(4, key), other.draw(4, key), atol=1e-4)
-    right, n = myattack.attack(model, data, 0, **settings)
+    right, n = adversary.attack(model, data, 0, **settings)
     assert n == 96 and 0 <= right <= n
 
 
 def test_the_strongest_is_found_on_images_that_no_generator_saw(data):
-    train, selection = myattack.split(data.train, Key.of(5))
+    train, selection = adversary.split(data.train, Key.of(5))
     assert len(selection) == len(data.train)//4 and len(train) + len(selection) == len(data.train)
     assert not {i.tobytes() for i in train.x} & {i.tobytes() for i in selection.x}
 
@@ -179,19 +177,19 @@ def test_margin_is_positive_where_the_model_errs_and_has_a_gradient_where_it_is_
     logits, y = tf.constant([[100., 0., 1.], [0., 3., 5.]]), tf.constant([0, 1])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        margin = myattack.margin(logits, y)
+        margin = adversary.margin(logits, y)
     assert margin.numpy().tolist() == [-99, 2]
     assert tape.gradient(margin, logits).numpy().tolist() == [[-1, 0, 1], [0, -1, 1]]
 
 
 def test_penalty_is_what_lies_outside_the_brightness():
     for mean, expected in ((0.1, 0.1), (0.2, 0), (0.4, 0), (0.5, 0), (0.75, 0.25)):
-        assert float(myattack.penalty(tf.fill((2, 4, 4, 1), mean))) == pytest.approx(expected, abs=1e-6)
+        assert float(adversary.penalty(tf.fill((2, 4, 4, 1), mean))) == pytest.approx(expected, abs=1e-6)
 
 
 def test_measure_counts_every_image_once(model, data):
     images = Images(data.train.x[:70], data.train.y[:70])
     draw = lambda n, key: tf.zeros((n, 16, 16, 1))  # noqa: E731
-    right, brightness = myattack.measure(model, images, draw, Key.of(0), 32)
+    right, brightness = adversary.measure(model, images, draw, Key.of(0), 32)
     logits = model(to_float(images.x)).numpy()
     assert right == (logits.argmax(1) == images.y).sum() and brightness == 0

@@ -4,11 +4,11 @@ import json
 import os
 
 import pytest
-from toys import ROOT
 
 import evaluate
-import myrows
-import myweights
+from scoring import rowfile
+from toys import ROOT
+from training import weightfiles
 
 TFDS = os.path.join(os.path.dirname(ROOT), 'shared', 'tfds')
 STEMS = sorted(path.removesuffix('.json') for path in glob.glob(os.path.join(ROOT, 'weights', '*.json')))
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not STEMS, reason='no weights/ in this copy')
 
 @pytest.mark.parametrize('stem', STEMS, ids=os.path.basename)
 def test_weights_load_and_are_those_of_their_sidecar(stem):
-    model, about = myweights.load(stem)
+    model, about = weightfiles.load(stem)
     assert model.input_shape[1:] == tuple(about['shape'])
     assert about['dataset'] == os.path.basename(stem).split('-')[0] and about['seed'] == 0
 
@@ -30,10 +30,10 @@ def test_weights_give_the_recorded_rows_within_two_images(stem, tmp_path, monkey
     monkeypatch.setenv('TFDS_DATA_DIR', TFDS)
     with open(stem + '.json') as f:
         about = json.load(f)
-    recorded = {r['test']: r['correct'] for r in myrows.read(os.path.join(ROOT, 'results', 'accuracy.csv'))
+    recorded = {r['test']: r['correct'] for r in rowfile.read(os.path.join(ROOT, 'results', 'accuracy.csv'))
                 if r['settings'] == about['settings'] and r['seed'] == 0 and r['dataset'] == about['dataset']}
     csv = str(tmp_path/'rows.csv')
     assert evaluate.main([about['dataset'] + '_backgrounds', stem, '--csv', csv]) == 0
-    rows = myrows.read(csv)
+    rows = rowfile.read(csv)
     assert len(rows) == 7
     assert all(abs(r['correct'] - recorded[r['test']]) <= 2 for r in rows)

@@ -20,19 +20,16 @@ import time
 import traceback
 import zipfile
 
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
-                os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+import h5py
 
-import toys  # noqa: E402  (first: it quietens TensorFlow)
-
-import h5py  # noqa: E402
-import mymodels  # noqa: E402
-import myrows  # noqa: E402
-import reproduce  # noqa: E402
-import train1  # noqa: E402
-import train2  # noqa: E402
-import train3  # noqa: E402
-import train_att  # noqa: E402
+import mymodels
+import reproduce
+import toys
+import train1
+import train2
+import train3
+import train_att
+from scoring import rowfile
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main,
          'reproduce': reproduce.main}
@@ -132,7 +129,7 @@ def unreadable(folder):
                     with open(path) as f:
                         json.load(f)
                 elif path.endswith('.csv'):
-                    myrows.read(path)
+                    rowfile.read(path)
             except Exception as e:
                 bad.append(f'{path}: {e}')
     return bad
@@ -149,7 +146,7 @@ def result(output):
     for name, found in phases.items():
         whole |= {f'{name} {k}': v for k, v in found.items() if k != 'arrays'}
     arrays = {f'{name} {k}': v for name, found in phases.items() for k, v in found['arrays'].items()}
-    rows = {name: myrows.read(f'{output}/{name}.csv') for name in ('accuracy', 'masks')}
+    rows = {name: rowfile.read(f'{output}/{name}.csv') for name in ('accuracy', 'masks')}
     return {**whole, **rows, 'arrays': arrays}
 
 

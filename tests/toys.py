@@ -1,18 +1,16 @@
 """Small runs on `toy` that several tests share: narrow networks, few steps, parents made in a second."""
-import mycommon  # noqa: F401  (first: it quietens TensorFlow)
-
 import functools
 import json
 import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 
 import mydatasets
 import mymodels
-import myweights
+from common.quiet import keras
+from training import weightfiles
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHAPE, CLASSES = (16, 16, 1), ['disk', 'square', 'cross']
@@ -40,7 +38,7 @@ def parents(folder):
     for kind, weights in made().items():
         model = builders[kind](NETWORK[kind])
         model.set_weights(weights)
-        myweights.save(model, os.path.join(folder, kind), kind=kind, dataset='toy', method=kind, seed=0,
+        weightfiles.save(model, os.path.join(folder, kind), kind=kind, dataset='toy', method=kind, seed=0,
                        shape=list(SHAPE), classes=CLASSES, network=NETWORK[kind], settings=kind)
     return [os.path.join(folder, kind) for kind in NETWORK]
 

@@ -1,12 +1,12 @@
 """Reading sets of tensorflow-datasets, with a quick answer where one is neither prepared nor within reach."""
-from mycommon import UserError, brief  # first: it quietens TensorFlow
-
 import logging
 import os
 import sys
 
 import numpy as np
-import tensorflow as tf
+
+from common.errors import brief, UserError
+from common.quiet import tf
 
 
 def from_tfds(name, **keep):

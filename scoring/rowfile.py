@@ -2,13 +2,12 @@
 
 `accuracy.csv` has the fields ACCURACY, `masks.csv` the fields MASKS; tables and figures come from them.
 """
-from mycommon import UserError  # first: it quietens TensorFlow
-
 import csv
 import fcntl
 import io
-import math
 import os
+
+from common.errors import UserError
 
 ACCURACY = {'dataset': str, 'method': str, 'seed': int, 'test': str, 'n': int, 'correct': int,
             'accuracy': float, 'settings': str}
@@ -18,7 +17,6 @@ KEYS = 'dataset', 'method', 'seed', 'test', 'settings'   # together unique (mask
 MAX_LINE = 2000          # bytes; longer lines are none of ours
 MAX_FILE = 100_000_000   # bytes
 TORN = b',torn' + b','*9 + b'\n'   # ends what a killed run left: too many fields to count as a row
-CONFIDENCE = 0.95
 
 
 def key(row):
@@ -134,32 +132,3 @@ def find(rows, **wanted):
 def done(rows, **wanted):
     """Has this been measured? The newest row that agrees with all of `wanted`, or None."""
     return next(iter(find(reversed(rows), **wanted)), None)
-
-
-# Statistics over seeds
-
-def interval(values):
-    """(mean, half width of the 95 % interval) of independent values by Student's t; of one value nan."""
-    values = [float(v) for v in values]
-    n, mean = len(values), math.fsum(values)/len(values) if values else math.nan
-    if n < 2:
-        return mean, math.nan
-    from scipy import stats   # late: it takes a second to load
-    deviation = math.sqrt(math.fsum((v - mean)**2 for v in values)/(n - 1))
-    return mean, float(stats.t.ppf((1 + CONFIDENCE)/2, n - 1))*deviation/math.sqrt(n)
-
-
-def paired(a, b):
-    """Paired t-test of two methods over their common seeds: (mean of a - b, half width of its interval, p).
-
-    a, b: {seed: value}. p is nan with fewer than two common seeds; equal differences: p = 1 (all 0) or 0.
-    """
-    differences = [a[s] - b[s] for s in sorted(set(a) & set(b))]
-    mean, half = interval(differences)
-    if len(differences) < 2:
-        return mean, half, math.nan
-    if half == 0:
-        return mean, half, float(mean == 0)
-    from scipy import stats
-    t = mean/half*stats.t.ppf((1 + CONFIDENCE)/2, len(differences) - 1)
-    return mean, half, float(2*stats.t.sf(abs(t), len(differences) - 1))

@@ -1,24 +1,22 @@
 """Weights on disk: NAME.weights.h5, and NAME.json (the sidecar) saying what they are. Both only data."""
-from mycommon import UserError, brief, whole_file, write_json  # first: it quietens TensorFlow
-
 import datetime
 import hashlib
 import json
 import os
 import platform
 
-import h5py
-import keras
 import numpy as np
-import tensorflow as tf
 
-from myfolder import FITS
-from mymodels import (MAX_CLASSES, MAX_DENSE, MAX_SIDE, MAX_WIDTH, attention, backbone_names, blocks,
-                      classifier, unet)
+from common.arrays import read_arrays
+from common.errors import brief, UserError
+from common.files import whole_file, write_json
+from common.quiet import keras, tf
+from mymodels import (attention, backbone_names, blocks, classifier, MAX_CLASSES, MAX_DENSE, MAX_SIDE,
+                      MAX_WIDTH, unet)
+from readers.photographs import FITS
 
 MAX_SIDECAR_BYTES = 4_000_000
 MAX_WEIGHTS_BYTES = 8_000_000_000
-MAX_ITEMS = 10_000   # groups and arrays in a file
 
 
 def stem(path):
@@ -162,42 +160,3 @@ def load(path, kind=None, shape=None, classes=None, fit=None):
                         'again')
     read_arrays(model, name + '.weights.h5')
     return model, about
-
-
-def read_arrays(model, path):
-    """Keras's own reader, after a look that the file holds just the arrays that the network has room for."""
-    expected = sorted(tuple(v.shape) for v in model.variables)
-    found = []
-    if not os.path.isfile(path):
-        raise UserError(f'no weights {path}; check the path')
-    try:
-        with h5py.File(path, 'r') as f:
-            _collect(f, found)
-    except Exception as e:  # damage makes h5py raise nearly anything
-        raise UserError(f'{path} is no readable weights file ({brief(e)}); copy it again or train '
-                        'again') from e
-    found = [item for item in found if item]   # groups left None
-    if sorted(s for s, _ in found) != expected or any(k not in 'fiu' for _, k in found):
-        raise UserError(f'{path} holds other arrays than the network has; give weights of this network')
-    try:
-        model.load_weights(path)
-    except Exception as e:  # Keras raises whatever its parts raise
-        raise UserError(f'{path} does not fit the network ({brief(e)}); train '
-                        'again') from e
-
-
-def _collect(group, found):
-    """Shapes and kinds of all arrays below; links that lead out of the file or in circles are refused."""
-    for key in group:
-        found.append(None)
-        if len(found) > MAX_ITEMS:
-            raise ValueError('it contains too much')
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise ValueError('it contains links')
-        item = group[key]
-        if isinstance(item, h5py.Group):
-            _collect(item, found)
-        elif not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
-            raise ValueError('it holds something else than arrays')
-        else:
-            found.append((item.shape, item.dtype.kind))

@@ -1,13 +1,12 @@
 """Figures as PNG files. Every function takes a path and what is to be seen; none trains or evaluates."""
-from mycommon import UserError, whole_file  # first: it quietens TensorFlow
-
 import re
 
 import numpy as np
-import tensorflow as tf
 
-import myrows
-import mytables
+from common.errors import UserError
+from common.files import whole_file
+from common.quiet import tf
+from report import naming, statistics, tables
 
 GAP = 2                  # pixels between the pictures of a grid
 SMALL = 64               # pictures of a smaller side are enlarged by a whole factor
@@ -16,7 +15,6 @@ COLOURS = {'baseline': 'tab:red', 'attention': 'tab:orange', 'proposal': 'tab:bl
 LOSSES = 'ce', 'excess', 'tv', 'bright'          # of a history; everything else in it is a share
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
-OCCLUDED_VALUES = 2**24  # of pixels in the covered images that a network sees at once
 
 
 def save_grid(path, rows):
@@ -87,11 +85,11 @@ def teaser(path, tests, accuracies, row=0):
         one.set_title(title, fontsize=11 if len(title) < 12 else 8)
         for j, (method, found) in enumerate(accuracies.items()):
             colour, y = COLOURS.get(method, 'black'), -0.16 - 0.19*j
-            value = f'{100*found[test]:.1f} %' if test in found else mytables.MISSING
+            value = f'{100*found[test]:.1f} %' if test in found else naming.MISSING
             style = {'transform': one.transAxes, 'va': 'center', 'color': colour, 'fontsize': 11}
             one.text(0.5, y, value, ha='center', **style)
             if i == 0:
-                one.text(-0.1, y, mytables.name_of(method), ha='right', **style)
+                one.text(-0.1, y, naming.name_of(method), ha='right', **style)
     _save(figure, path)
 
 
@@ -105,7 +103,7 @@ def masks(path, images, activations, binarised, composed, predictions=None, trut
     for j, (method, names) in enumerate((predictions or {}).items()):
         def write(one, x, text, y=-0.14 - 0.19*j, **style):
             one.text(x, y, text, va='center', fontsize=10, transform=one.transAxes, **style)
-        write(axes[-1, 0], -0.06, mytables.name_of(method), ha='right')
+        write(axes[-1, 0], -0.06, naming.name_of(method), ha='right')
         for one, name, true in zip(axes[-1], names, truth):
             write(one, 0.5, name, ha='center', color='tab:green' if name == true else 'tab:red')
     _save(figure, path)
@@ -170,8 +168,8 @@ def curves(path, histories):
             points = [(line['epoch'], line[key]) for line in history if key in line]
             one = left if key in LOSSES else right
             one.plot(*zip(*points), label=key, marker='.' if len(points) < 30 else '')
-        left.set(title=mytables.name_of(name), xlabel='epoch', ylabel='loss', ylim=(-0.02*high, high))
-        right.set(title=mytables.name_of(name), xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
+        left.set(title=naming.name_of(name), xlabel='epoch', ylabel='loss', ylim=(-0.02*high, high))
+        right.set(title=naming.name_of(name), xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
         for one in (left, right):
             one.grid(alpha=0.3)
             if one.lines:
@@ -182,18 +180,18 @@ def curves(path, histories):
 def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), settings=None):
     """Accuracy over the rate of salt and pepper, a line for each method with a band of its 95 % interval.
 
-    rows: of myrows.read. Errors: UserError when there is nothing to draw.
+    rows: of rowfile.read. Errors: UserError when there is nothing to draw.
     """
-    found, _ = mytables.select(rows, dataset, settings)
+    found, _ = tables.select(rows, dataset, settings)
     figure = _figure(6.4, 4)
     axes = figure.subplots()
     for method in (m for m in methods if m in found):
         tests = [t for t in found[method] if t.startswith('noise-')]
         by_rate = {float(t.removeprefix('noise-')): found[method][t].values() for t in tests}
         rates = sorted(by_rate)
-        mean, half = np.array([myrows.interval(by_rate[r]) for r in rates]).reshape(-1, 2).T*100
+        mean, half = np.array([statistics.interval(by_rate[r]) for r in rates]).reshape(-1, 2).T*100
         line, = axes.plot(rates, mean, marker='.', color=COLOURS.get(method),
-                          label=mytables.name_of(method))
+                          label=naming.name_of(method))
         half = np.nan_to_num(half)
         axes.fill_between(rates, (mean - half).clip(0), (mean + half).clip(0, 100), color=line.get_color(),
                           alpha=0.2, lw=0)
@@ -204,44 +202,15 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), 
     axes.set_xticks(ticks, [f'{t:g}' for t in ticks])
     axes.set_xticks([], minor=True)
     axes.set(xlabel='share of white pixels in the background', ylabel='accuracy (%)', ylim=(0, 102),
-             xlim=(0, 1.05), title=f'{mytables.title_of(dataset)}: salt-and-pepper backgrounds')
+             xlim=(0, 1.05), title=f'{naming.title_of(dataset)}: salt-and-pepper backgrounds')
     axes.grid(alpha=0.3)
     axes.legend()
     _save(figure, path)
 
 
-# Sensitivity
-
-def occlusion(model, x, patch=None, stride=None):
-    """Where a model looks: how much its logits move when a grey square covers a pixel. (n, h, w) in [0, 1].
-
-    Mean over all squares that cover the pixel (Zeiler and Fergus 2014) of the change of the centred logits,
-    a share of the image's largest: probabilities would hide what a sure model looks at.
-    x: (n, h, w, c) in [0, 1]. patch, stride: pixels; None: an eighth and a thirty-second of the side.
-    """
-    h, w = x.shape[1:3]
-    patch, stride = patch or max(2, h//8), stride or max(1, h//32)
-    corners = [(r, c) for r in range(0, h - patch + 1, stride) for c in range(0, w - patch + 1, stride)]
-    covers = np.zeros((len(corners), h, w, 1), np.float32)
-    for cover, (r, c) in zip(covers, corners):
-        cover[r:r + patch, c:c + patch] = 1
-    times, many = np.maximum(covers.sum(0)[..., 0], 1), max(1, OCCLUDED_VALUES//np.prod(x.shape[1:]))
-    parts = [tf.constant(covers[i:i + many]) for i in range(0, len(covers), many)]
-
-    @tf.function(reduce_retracing=True)
-    def changes(image, covers):
-        seen = tf.concat([image[None], image*(1 - covers) + 0.5*covers], 0)
-        logits = tf.cast(model(seen, training=False), tf.float32)
-        logits -= tf.reduce_mean(logits, 1, keepdims=True)
-        return tf.tensordot(tf.reduce_sum(tf.abs(logits[1:] - logits[0]), 1), covers[..., 0], 1)
-    heat = np.stack([sum(changes(tf.constant(image, tf.float32), part).numpy() for part in parts)
-                     for image in np.asarray(x)])/times
-    return heat/np.maximum(heat.max((1, 2), keepdims=True), 1e-9)
-
-
 def sensitivity(path, images, heatmaps):
     """Where models look: images, and under them heatmaps in [0, 1]. heatmaps: {method: (k, h, w)}."""
-    names = ['image', *(mytables.name_of(m) for m in heatmaps)]
+    names = ['image', *(naming.name_of(m) for m in heatmaps)]
     blank = [np.zeros((len(h), *np.shape(h)[1:], 1)) for h in heatmaps.values()]
     figure, axes = _pictures([images, *blank], names)
     figure.set_size_inches(figure.get_figwidth() + 1, figure.get_figheight())

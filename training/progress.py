@@ -2,7 +2,7 @@
 import sys
 import time
 
-from myargs import label
+from mydatasets import label
 
 
 class Progress:

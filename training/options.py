@@ -1,16 +1,16 @@
-"""The command line that all trainers share, and the fingerprint of settings."""
+"""The arguments that all trainers share, what --paper means, and the fingerprint of settings."""
 import argparse
-import difflib
 import hashlib
 import json
-import math
-import re
-import sys
 
 import mydatasets
-from myfolder import FITS
+from common import cli
+from common.cli import positive, share, whole
 from mymodels import MAX_DENSE, MAX_SIDE, MAX_WIDTH
+from readers.reading import add_folder_arguments
 
+PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'settle': 0.,
+         'flip': 'yes', 'fill_outside': 'nearest', 'precision': 'float32'}
 METHOD_VERSION = 2   # raised by hand when settings change their meaning: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
 NOT_SETTINGS = ['output', 'data_dir', 'resume', 'overwrite', 'strategy', 'precision', 'deterministic',
@@ -63,20 +63,6 @@ def parser(description, example, **defaults):
     return p
 
 
-def add_folder_arguments(p):
-    p.add_argument('--fit', choices=FITS, default=FITS[0],
-                   help='photographs that are not square: their central square, or all of them, padded with '
-                   'the colour of their own border')
-    p.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs of a folder')
-
-
-def same_images(args):
-    """The options with which another command reads the images as this one does."""
-    given = {'--data-dir': args.data_dir, '--size': args.size, '--fit': (args.fit != FITS[0]) and args.fit}
-    words = [w for option, value in given.items() if value for w in (option, str(value))]
-    return words + ['--skip-damaged']*args.skip_damaged
-
-
 def add_network_arguments(p):
     g = p.add_argument_group('network')
     g.add_argument('--backbone', help='a network of keras.applications by name; the default is the small '
@@ -88,58 +74,14 @@ def add_network_arguments(p):
                    help='units of the dense layers; None: 128, or 4096 for backbones')
 
 
-def whole(low, high=999_999_999):
-    """argparse type: a whole number from `low` to `high`."""
-    def integer(text):
-        if not re.fullmatch(r'[+-]?[0-9]{1,9}', text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {low} to {high}')
-        return int(text)
-    return integer
-
-
-def number(low, high, above=False, below=False):
-    """argparse type: a number from low to high, low itself left out with `above`, high with `below`."""
-    def real(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low < value if above else low <= value) or not (value < high if below else value <= high):
-            raise argparse.ArgumentTypeError(f'{text!r} is no number {"above" if above else "from"} {low:g} '
-                                             f'{"and below" if below else "up to"} {high:g}')
-        return value
-    return real
-
-
-positive = number(0, 1e6, above=True)
-share = number(0, 1)
-part = number(0, 1, above=True, below=True)   # of an area: neither nothing nor everything
-
-PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'settle': 0.,
-         'flip': 'yes', 'fill_outside': 'nearest', 'precision': 'float32'}
-
-
-def _nearest(p, message):
-    """What to do about argparse's message: the nearest right name, if there is one."""
-    wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL)
-    option = re.search(r'unrecognized arguments:.*?(--[\w-]+)', message)
-    word = wrong or option
-    known = re.findall(r'[\w.-]+', wrong[2]) if wrong else list(p._option_string_actions)
-    close = difflib.get_close_matches(word[1], known, 1) if word else []
-    return f'did you mean {close[0]}?' if close else 'see --help'
-
-
-def parse(p, argv, paper=None):
-    """Parsed arguments; mistakes leave with exit code 2 and one line. paper: what --paper means here."""
-    def error(message):
-        print(f'error: {" ".join(message.split())}; {_nearest(p, message)}', file=sys.stderr)
-        raise SystemExit(2)
-    p.error = error
-    args = p.parse_args(argv)
+def parse(p, argv=None, paper=None):
+    """Parsed arguments and, as `changed`, those that are not at their defaults. paper: what --paper means
+    here, beside PAPER."""
+    args = cli.parse(p, argv)
     defaults = {k: p.get_default(k) for k in vars(args)}
-    if getattr(args, 'paper', False):
+    if args.paper:
         p.set_defaults(**PAPER, **(paper or {}))
-        args = p.parse_args(argv)
+        args = cli.parse(p, argv)
     args.changed = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS and v != defaults[k]}
     return args
 
@@ -152,9 +94,3 @@ def fingerprint(script, args, parents=()):
     """
     text = json.dumps([METHOD_VERSION, script, args.changed, list(parents)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def label(dataset):
-    """A data set's name as part of a file name."""
-    return re.sub(r'[^\w.-]+', '-', dataset.removeprefix('folder:').rstrip('/').split('/')[-1]
-                  if dataset.startswith('folder:') else dataset)

@@ -8,18 +8,17 @@ Cross-entropy has no gradient where a network is sure (it left 97 % of one train
 There the margin is stronger, but noisy: it left 45, 71 and 86 % under three settings of steps and penalty.
 Where a network is weak, cross-entropy is the stronger. Single numbers say little: compare over seeds.
 """
-from mycommon import Key, UserError  # first: it quietens TensorFlow
-
 import math
 from typing import NamedTuple
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 import mybackgrounds
 import mydatasets
 import mymodels
+from common.errors import UserError
+from common.keys import Key
+from common.quiet import keras, tf
 from mydatagen import in_order, to_float
 
 STEPS = 1000

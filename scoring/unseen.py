@@ -4,8 +4,6 @@ A background is a pure function of its family and the image's row: rows are draw
 its own seed, so neither the batch size nor the number of images changes them. No family may become a source
 of training or serve to choose a setting; a row that trained on one anyway is marked in the tables (SEEN).
 """
-from mycommon import UserError  # first: it quietens TensorFlow
-
 import functools
 import math
 import os
@@ -13,13 +11,15 @@ import zlib
 
 import numpy as np
 import skimage
-import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 import mybackgrounds
 import mydatasets
+from common import geometry
+from common.errors import UserError
+from common.quiet import tf
 from mydatagen import to_float
-from myfolder import read_image
+from readers.photographs import read_image
 
 SEED = 1000
 PICTURES = os.path.join(os.path.dirname(skimage.__file__), 'data')
@@ -224,7 +224,7 @@ def paste(family, images, halo):
             b = tf.constant(bank(family, side, n if channels == 1 else min(n, COLOUR_ROWS), channels))
             masks = masks if masks is None else tf.constant(masks)
         m = mydatasets.true_mask(x, halo) if masks is None else \
-            mybackgrounds.dilate(tf.round(to_float(tf.gather(masks, rows))), halo)
+            geometry.dilate(tf.round(to_float(tf.gather(masks, rows))), halo)
         return mybackgrounds.compose(x, m, to_float(tf.gather(b, rows % len(b))))
     return onto
 

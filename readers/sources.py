@@ -1,14 +1,13 @@
 """Sets that tensorflow-datasets lacks: `digits` and `toy`, which need nothing, and those without a public
 download, from files that the user puts in place."""
-from mycommon import UserError, brief  # first: it quietens TensorFlow
-
 import functools
 import os
 
 import numpy as np
-import tensorflow as tf
 
-import myfolder
+from common.errors import brief, UserError
+from common.quiet import tf
+from readers import photographs
 
 SPLIT_SEED = 2020        # of every split: training and validation images, and sets that come in one piece
 SYNSIGNS_TRAIN, SYNSIGNS_CLASSES, SIGN_SIDE = 0.75, 43, 64   # the published code's share, and side of colours
@@ -115,8 +114,8 @@ def synsigns(split, size, data_dir):
     cut = round(SYNSIGNS_TRAIN*len(y))
     rows = np.sort(order[:cut] if split == 'train' else order[cut:])
     side = size or SIGN_SIDE
-    x = myfolder.read_all([os.path.join(found[0], names[i]) for i in rows],
-                          lambda path: myfolder.read_image(path, side))
+    x = photographs.read_all([os.path.join(found[0], names[i]) for i in rows],
+                          lambda path: photographs.read_image(path, side))
     return x, y[rows], [str(i) for i in range(SYNSIGNS_CLASSES)]
 
 
@@ -126,13 +125,13 @@ def prates(data_dir=None):
     components = os.path.join(root, 'components')
     folders = {split: [(os.path.join(components, f'data_{c}_{n}'), i) for n in numbers
                        for i, c in enumerate(INSULATORS)] for split, numbers in PRATES.items()}
-    empty = [f for several in folders.values() for f, _ in several if not myfolder.pictures_below(f)]
+    empty = [f for several in folders.values() for f, _ in several if not folders.pictures_below(f)]
     if empty:
         raise _missing('prates', f'the photographs of components/{os.path.basename(empty[0])}'
                        + (f' and {len(empty) - 1} more folders' if len(empty) > 1 else ''), root)
     splits = {}
     for split, several in folders.items():
-        pairs = [(p, i) for f, i in several for p in myfolder.pictures_below(f)]
-        splits[split] = myfolder.Files([p for p, _ in pairs], np.array([i for _, i in pairs], np.int32), None)
-    return myfolder.Folder(root, list(INSULATORS), splits,
-                           myfolder.pictures_below(os.path.join(components, 'bg')))
+        pairs = [(p, i) for f, i in several for p in folders.pictures_below(f)]
+        splits[split] = folders.Files([p for p, _ in pairs], np.array([i for _, i in pairs], np.int32), None)
+    return folders.Folder(root, list(INSULATORS), splits,
+                           folders.pictures_below(os.path.join(components, 'bg')))

@@ -1,6 +1,4 @@
 """Checkpoints: NAME.checkpoint/STEP.npz, whole or absent, the newest two; damaged ones are passed over."""
-from mycommon import UserError, whole_file  # first: it quietens TensorFlow
-
 import argparse
 import contextlib
 import json
@@ -13,7 +11,9 @@ import zipfile
 
 import numpy as np
 
-from myweights import read_sidecar
+from common.errors import UserError
+from common.files import whole_file
+from training.weightfiles import read_sidecar
 
 CHECKPOINTS = 2      # the newest ones that are kept
 MIN_BYTES = 10_000   # less room than this, and no weights can be written

@@ -1,61 +1,12 @@
-"""Tables out of rows alone, ours beside the published numbers, as text, Markdown and LaTeX."""
-from mycommon import UserError  # noqa: F401  (first: it quietens TensorFlow)
-
+"""Tables out of rows alone, ours beside the published numbers."""
 import math
-import re
-import sys
-from typing import NamedTuple
 
-import mybackgrounds
-import myrows
-import myunseen
-
-SIX = list(mybackgrounds.PATTERNS)
-TESTS = ['original', *SIX]
-MEAN, WORST = 'mean of six', 'worst of six'
-UNSEEN_MEAN = 'unseen mean'
-# one number for many tests, by which rows are compared
-SUMMARIES = {MEAN: MEAN, UNSEEN_MEAN: 'unseen', UNSEEN_MEAN + '-nohalo': 'unseen, no halo',
-             'attack': 'attack'}
-DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
-METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
-           'plain': 'Proposal, plain adversary', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
-           'textures': 'Textures', 'best': 'Best'}
-# what of Best matters, each against the first: rows of one length, one thing changed in each
-ABLATION = {'best-short': 'Best at a third of its length', 'textures': 'no adversary (Textures)',
-            'proposal': 'no textures (Proposal)', 'best-pool': 'no pool: every background new',
-            'best-clean': 'no untouched images', 'best-unet': "true masks, not the U-Net's",
-            'best-rate': "the generator's rate 1e-4, not 1e-3", 'best-settle': 'augmented to the end',
-            'best': 'Best at its full length'}
-COMPARED = ('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal'), ('best', 'real')
-# rows that are something else in monochrome sets and in photographs
-UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
-MIXED = {'best-short': 'Textures and adversary'}   # Best of photographs has no adversary
-# Accuracy in %: TESTS and the mean of the six patterns, Cruz et al., ICPR 2020 (poster and slides)
-PUBLISHED = {
-    'mnist': {'baseline': (97.3, 38.0, 24.3, 61.4, 32.9, 19.7, 11.2, 31.3),
-              'attention': (93.4, 28.1, 26.8, 57.3, 40.1, 29.3, 25.1, 34.5),
-              'proposal': (94.9, 92.3, 76.8, 93.1, 93.7, 70.8, 86.2, 85.5)},
-    'fashionmnist': {'baseline': (90.1, 21.3, 24.6, 36.9, 28.5, 29.6, 16.8, 26.3),
-                     'attention': (81.2, 18.2, 20.1, 51.8, 26.0, 31.8, 36.2, 30.7),
-                     'proposal': (70.7, 62.9, 61.5, 66.5, 60.9, 60.8, 45.9, 59.8)}}
-# Validation accuracy in % of the drone study: insulators from a studio, tested outdoors (its slides)
-PUBLISHED_DRONE = {'baseline': 71.9, 'attention': 45.8, 'proposal': 88.7, 'black': 76.3, 'noise': 59.6,
-                   'real': 93.8}
-INTERVAL_NOTE = 'Accuracy in %, mean ± half of the 95 % interval over seeds (Student t).'
-PUBLISHED_NOTE = 'In brackets: published numbers (ICPR 2020), which have no error bars.'
-ATTENTION_NOTE = ('Attention: the published row is not quite comparable; its code scored augmented test '
-                  'images and passed over those whose heatmap is flat.')
-MISSING = '–'
-FEWEST = 3               # seeds for a test: two may differ by the same few images by chance
-
-
-class Table(NamedTuple):
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    notes: list[str]
-
+from report import statistics
+from report.formats import Table
+from report.naming import (ABLATION, ATTENTION_NOTE, COMPARED, FEWEST, in_order, INTERVAL_NOTE, MEAN,
+                           MISSING, name_of, PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE, row_names, SIX,
+                           SUMMARIES, TESTS, title_of, UNSEEN_MEAN, WORST)
+from scoring import rowfile, unseen
 
 # From rows to values by seed
 
@@ -66,9 +17,9 @@ def select(rows, dataset, settings=None):
     note says so when there are others.
     """
     found, notes = {}, []
-    rows = myrows.find(rows, dataset=dataset)
+    rows = rowfile.find(rows, dataset=dataset)
     for method in dict.fromkeys(r['method'] for r in rows):
-        mine, more = one_settings(myrows.find(rows, method=method), (settings or {}).get(method))
+        mine, more = one_settings(rowfile.find(rows, method=method), (settings or {}).get(method))
         notes += more
         tests = found[method] = {}
         for r in mine:
@@ -83,13 +34,13 @@ def one_settings(rows, chosen=None):
     others, kept = [k for k in known if k != known[0]], chosen or known[0]
     notes = [f'{name_of(rows[0]["method"])}: rows of settings {kept}, not of {", ".join(others)}.'] \
         if others and chosen is None else []
-    return myrows.find(rows, settings=kept), notes
+    return rowfile.find(rows, settings=kept), notes
 
 
 def _summarise(tests):
     """Adds mean and worst of the six patterns and the unseen means, for the seeds that have them all."""
-    groups = {'': [f'unseen-{f}' for f in myunseen.FAMILIES],
-              '-nohalo': [f'unseen-{f}-nohalo' for f in myunseen.FAMILIES]}
+    groups = {'': [f'unseen-{f}' for f in unseen.FAMILIES],
+              '-nohalo': [f'unseen-{f}-nohalo' for f in unseen.FAMILIES]}
     derived = {MEAN: (SIX, _mean), WORST: (SIX, min)} | {
         UNSEEN_MEAN + k: (names, _mean) for k, names in groups.items()}
     for name, (parts, reduce) in derived.items():
@@ -106,7 +57,7 @@ def cell(by_seed, published=None, digits=1):
     """'99.1 ± 0.2 (97.3)' from {seed: share}; a plain number with one seed."""
     text = MISSING
     if by_seed:
-        mean, half = myrows.interval(by_seed.values())
+        mean, half = statistics.interval(by_seed.values())
         text = f'{100*mean:.{digits}f}' + ('' if math.isnan(half) else f' ± {100*half:.{digits}f}')
     return text if published is None else f'{text} ({published:.1f})'
 
@@ -115,25 +66,6 @@ def seeds_of(tests, names):
     """How many seeds stand behind the cells of a line: '5', or '3 to 5'."""
     counts = sorted({len(tests[t]) for t in names if t in tests}) or [0]
     return str(counts[0]) if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'
-
-
-def name_of(method):
-    return METHODS.get(method, method)
-
-
-def row_names(photographs):
-    """{method: its name} of the rows of a table, in order."""
-    return METHODS | (MIXED if photographs else {'real': UPPER_BOUND})
-
-
-def title_of(dataset):
-    return DATASETS.get(dataset, dataset)
-
-
-def in_order(methods):
-    """The paper's order; ablations and unknown ones behind, as they come."""
-    known = [*METHODS, *MIXED]
-    return sorted(methods, key=lambda m: known.index(m) if m in known else len(known))
 
 
 # Tables
@@ -182,19 +114,19 @@ def unseen_table(rows, dataset, settings=None, halo=True):
     """Methods x unseen families, their mean, and with halo the attack; a dagger where training saw one."""
     found, notes = select(rows, dataset, settings)
     photographs = bool(photograph_tests(found))
-    titles, seen = row_names(photographs), myunseen.SEEN_IN_COLOUR if photographs else myunseen.SEEN
+    titles, seen = row_names(photographs), unseen.SEEN_IN_COLOUR if photographs else unseen.SEEN
     ending, attacked = '' if halo else '-nohalo', halo and any('attack' in tests for tests in found.values())
-    names = [f'unseen-{f}{ending}' for f in myunseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*attacked
+    names = [f'unseen-{f}{ending}' for f in unseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*attacked
     lines, marked = [], False
     for method in in_order(m for m in found if m in titles and found[m].keys() & set(names)):
         line = [cell(found[method].get(t)) for t in names]
-        for i, family in enumerate(myunseen.FAMILIES):
+        for i, family in enumerate(unseen.FAMILIES):
             if family in seen.get(method, ()) and line[i] != MISSING:
                 line[i], marked = line[i] + ' †', True
         lines.append([titles[method], *line, seeds_of(found[method], names)])
     notes = [INTERVAL_NOTE, *['†: the row was trained on this family or the like of it.']*marked,
              *['Attack: a generator trained against each network, the strongest of four.']*attacked, *notes]
-    columns = [*myunseen.FAMILIES, 'mean', *(['attack']*attacked)]
+    columns = [*unseen.FAMILIES, 'mean', *(['attack']*attacked)]
     return Table(f'{title_of(dataset)}: backgrounds never trained on, '
                  + ('2-pixel halo' if halo else 'no halo'), ['method', *columns, 'seeds'], lines, notes)
 
@@ -219,11 +151,11 @@ def masks_table(rows, dataset=None):
     rows = [r for r in rows if dataset in (None, r['dataset'])]
     lines, notes = [], []
     for name, method in dict.fromkeys((r['dataset'], r['method']) for r in rows):
-        mine, more = one_settings(myrows.find(rows, dataset=name, method=method))
+        mine, more = one_settings(rowfile.find(rows, dataset=name, method=method))
         notes += [f'{title_of(name)}, {note}' for note in more]
         cells = []
         for field in ('iou', 'dice', 'area', 'true_area'):
-            mean, half = myrows.interval(r[field] for r in mine)
+            mean, half = statistics.interval(r[field] for r in mine)
             cells.append(f'{mean:.3f}' + ('' if math.isnan(half) else f' ± {half:.3f}'))
         lines.append([title_of(name), method, *cells, str(mine[0]['n']), str(len(mine))])
     notes = ['Mean over test images ± half of the 95 % interval over seeds; areas are shares of the image.',
@@ -234,7 +166,7 @@ def masks_table(rows, dataset=None):
 
 def difference(a, b):
     """'+0.52 ± 0.21 (p = 0.003)' points, a - b paired over seeds; a, b: {seed: share}. Few seeds: no p."""
-    mean, half, p = myrows.paired(a, b)
+    mean, half, p = statistics.paired(a, b)
     if math.isnan(mean):
         return MISSING
     if len(set(a) & set(b)) < FEWEST:
@@ -260,52 +192,3 @@ def differences_table(rows, dataset, settings=None):
     notes = [f'Points, mean ± half of the 95 % interval, paired over seeds (t-test); no test below {FEWEST} '
              'seeds.', *notes]
     return Table(f'{title_of(dataset)}: differences', ['', *names.values(), 'seeds'], lines, notes)
-
-
-# Output
-
-def to_rich(table):
-    import rich.table
-    from rich.markup import escape
-    out = rich.table.Table(title=escape(table.title), caption=escape('\n'.join(table.notes)),
-                           caption_justify='left', title_justify='left')
-    for i, column in enumerate(table.columns):
-        out.add_column(escape(column), justify='right' if i else 'left', no_wrap=bool(i))
-    for row in table.rows:
-        out.add_row(*map(escape, row))
-    return out
-
-
-def show(table, file=None):
-    """Prints a table; as wide as it needs to be where no terminal sets the width."""
-    from rich.console import Console
-    out = file or sys.stdout
-    Console(file=out, width=None if out.isatty() else 250).print(to_rich(table))
-
-
-def to_markdown(table):
-    def line(cells):
-        return '| ' + ' | '.join(re.sub(r'\s+', ' ', c).replace('|', r'\|') for c in cells) + ' |'
-    rule = '|---' + '|---:'*(len(table.columns) - 1) + '|'
-    notes = ''.join(f'\n{n}  ' for n in table.notes)
-    lines = [line(table.columns), rule, *map(line, table.rows)]
-    return '\n'.join([f'**{table.title}**', '', *lines, notes, ''])
-
-
-LATEX = {'\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{',
-         '}': r'\}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '±': r'$\pm$', '–': '--',
-         '†': r'$^\dagger$', '<': '$<$', '>': '$>$'}
-
-
-def to_latex(table):
-    """A table environment that needs no package."""
-    def escaped(text):
-        return ''.join(LATEX.get(c, c) for c in re.sub(r'\s+', ' ', text))
-
-    def line(cells):
-        return '    ' + ' & '.join(map(escaped, cells)) + r' \\'
-    notes = [r'  \par\smallskip ' + escaped(n) for n in table.notes]
-    return '\n'.join([r'\begin{table}', r'  \centering', f'  \\caption{{{escaped(table.title)}}}',
-                      f'  \\begin{{tabular}}{{l{"r"*(len(table.columns) - 1)}}}', r'    \hline',
-                      line(table.columns), r'    \hline', *map(line, table.rows), r'    \hline',
-                      r'  \end{tabular}', *notes, r'\end{table}', ''])

@@ -1,18 +1,16 @@
-"""What the two evaluators share: their arguments, the precision of networks, accuracy, names and rows."""
-from mycommon import UserError  # first: it quietens TensorFlow
-
+"""Accuracy of a model on the named tests, its rows, and what the evaluators share."""
 import argparse
 import contextlib
 import functools
 import re
 import sys
 
-import keras
-import tensorflow as tf
-
-import myargs
 import mydatasets
-import myrows
+from common import cli
+from common.errors import UserError
+from common.quiet import keras, tf
+from readers import reading
+from scoring import adversary, rowfile
 
 BATCH = 500   # divides the tests: every size is compiled
 
@@ -22,10 +20,10 @@ BATCH = 500   # divides the tests: every size is compiled
 def data_arguments(p):
     g = p.add_argument_group('data')
     g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    g.add_argument('--size', type=myargs.whole(8), help='side in pixels; None: that of the set')
-    myargs.add_folder_arguments(g)
+    g.add_argument('--size', type=cli.whole(8), help='side in pixels; None: that of the set')
+    reading.add_folder_arguments(g)
     g = p.add_argument_group('run')
-    g.add_argument('--batchsize', type=myargs.whole(1), default=BATCH, help='images at a time')
+    g.add_argument('--batchsize', type=cli.whole(1), default=BATCH, help='images at a time')
     g.add_argument('--precision', choices=('float32', 'bfloat16', 'float16'), default='float32',
                    help='of the networks; float32 gives the same rows on every processor')
     g.add_argument('--quiet', action='store_true', help='print nothing but errors')
@@ -91,7 +89,7 @@ def row_dataset(name):
     """The data set's name in rows: without the tests' suffix; a folder by its last part."""
     if not name.startswith('folder:'):
         name = re.sub('_(backgrounds|noises)$', '', name)
-    return myargs.label(name)
+    return mydatasets.label(name)
 
 
 def row_method(about, dataset):
@@ -102,9 +100,36 @@ def row_method(about, dataset):
 
 def record(path, row):
     """Appends a row to a CSV file; says so when the file has another result of the same settings."""
-    if myrows.append(path, row):
+    if rowfile.append(path, row):
         return
-    old = next(r for r in myrows.read(path) if myrows.key(r) == myrows.key(row))
+    old = next(r for r in rowfile.read(path) if rowfile.key(r) == rowfile.key(row))
     if any(abs(old[k] - v) > 1e-6 for k, v in row.items() if not isinstance(v, str)):
-        name = ' '.join(str(k) for k in myrows.key(row) if k is not None)
+        name = ' '.join(str(k) for k in rowfile.key(row) if k is not None)
         print(f'{path} keeps its other result of {name}; delete that line to replace it', file=sys.stderr)
+
+
+KINDS = 'classifier', 'attention'
+
+
+def row(about, dataset, test, correct, n, method=None):
+    """One row for rowfile.append. about: the sidecar of the weights."""
+    return {'dataset': row_dataset(dataset), 'method': method or row_method(about, dataset),
+            'seed': about.get('seed', 0), 'test': test, 'n': n, 'correct': correct,
+            'accuracy': round(correct/n, 6), 'settings': about.get('settings', '')}
+
+
+def evaluate(model, about, data, tests, method=None, attack=False, batchsize=BATCH, each=None):
+    """The rows of one model on tests {name: Test}, and under attack; each(row) is called as they come.
+
+    Call it inside `precision`. data.name names the rows' data set. Errors: UserError (attack on colours).
+    """
+    rows = []
+    for name in [*tests, *(['attack'] if attack else [])]:
+        if name == 'attack':
+            correct, n = adversary.attack(model, data, about.get('seed', 0))
+        else:
+            correct, n = accuracy(model, tests[name], batchsize)
+        rows.append(row(about, data.name, name, correct, n, method))
+        if each:
+            each(rows[-1])
+    return rows

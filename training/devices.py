@@ -1,11 +1,10 @@
 """Several devices and machines, on TensorFlow's own strategies: which one, who writes, and where all meet."""
-from mycommon import UserError, brief  # first: it quietens TensorFlow
-
 import functools
 import json
 import os
 
-import tensorflow as tf
+from common.errors import brief, UserError
+from common.quiet import tf
 
 STALL_SECONDS = 300   # that a worker may keep silent (TensorFlow's own 10 end jobs on busy machines)
 

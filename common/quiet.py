@@ -1,0 +1,29 @@
+"""TensorFlow and Keras without their start-up notes: every module takes `tf` and `keras` from here."""
+import contextlib
+import os
+import sys
+
+__all__ = 'keras', 'silence', 'tf'
+
+# Before TensorFlow is imported: its start-up notes would hide ours, and its errors reach us as exceptions.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+
+@contextlib.contextmanager
+def silence():
+    """File descriptor 2 closed to TensorFlow's C++ start-up notes, which no setting keeps back."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+with silence():
+    import keras
+    import tensorflow as tf
+    tf.get_logger().setLevel('ERROR')

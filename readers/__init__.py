@@ -1,0 +1,3 @@
+"""Files or downloads -> arrays: photographs, folders of them, tensorflow-datasets, sets from other files.
+Imports common.
+"""

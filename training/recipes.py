@@ -1,0 +1,85 @@
+"""The rows of the paper's tables, and beyond: which phases make them, with which options."""
+from typing import NamedTuple
+
+MAIN = 'baseline', 'attention', 'proposal'
+ROWS = *MAIN, 'textures', 'best', 'black', 'noise', 'real'
+
+
+class Phase(NamedTuple):
+    """One run of a script. Positional arguments in braces name other phases and become their weights."""
+    script: str
+    argv: tuple
+
+
+BASE, UNET = '{baseline}', '{unet}'
+LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
+
+
+def phases(binarize, best, real):
+    """{name: Phase} with that binarisation of masks. best: sources; real: the bound, on real backgrounds."""
+    def phase3(*back, mask=UNET):
+        return Phase('train3', (BASE, mask, binarize, *back))
+    return {
+        'baseline': Phase('train1', ()),
+        'unet': Phase('train2', (BASE,)),
+        'attention': Phase('train_att', ('--global-classifier', BASE)),
+        # the paper's own method: adversarial backgrounds alone, masks without annotation
+        'proposal': phase3('adv'),
+        # the first code's adversary; not at its rate of 1e-5, which hardly moves it in so few steps
+        'plain': phase3('adv', '--adversary', 'plain', '--pool', '0', '--clean', '0', '--halo', '0',
+                        '--settle', '0', '--lr-back', '1e-4'),
+        'textures': phase3('textures'),
+        # is it the adversary? Its head and pool on a generator that is never trained, or new at every step
+        'untrained': phase3('adv', '--generator', 'untrained'),
+        'redrawn': phase3('adv', '--generator', 'redrawn'),
+        # at the length of Best, so that equals are compared
+        'baseline-long': Phase('train1', LONG),
+        'proposal-long': phase3('adv', *LONG),
+        'textures-long': phase3('textures', *LONG),
+        'best': phase3(*best, *LONG),
+        # the paper's ablation of the source of backgrounds
+        'black': phase3('black'),
+        'noise': phase3('noise'),
+        'real': real,
+        # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
+        # without textures) and of Textures (without the adversary)
+        'best-short': phase3('adv', 'textures'),
+        'best-pool': phase3('adv', 'textures', '--pool', '0'),
+        'best-clean': phase3('adv', 'textures', '--clean', '0'),
+        'best-unet': phase3('adv', 'textures', mask='truth'),
+        # the same masks as near to the object as the U-Net's, which are grown by 0 to 2 pixels
+        'best-truth': phase3('adv', 'textures', '--dilate', '0', mask='truth'),
+        'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
+        'best-settle': phase3('adv', 'textures', '--settle', '0'),
+    }
+
+
+# Monochrome sets have no photographs: their bound is the test patterns behind the true masks.
+MONOCHROME = phases('otsu', ('adv', 'textures'),
+                    Phase('train3', (BASE, 'truth', 'none', 'real', *LONG, '--halo', '0')))
+# Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
+# images the adversary, which costs time, adds nothing to textures.
+PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
+del PHOTOGRAPHS['textures-long']   # which is Best there
+METHODS = [m for m in MONOCHROME if m != 'unet']
+# small sets need fewer steps; chosen on validation images
+RECIPES = {
+    'digits': {'baseline': ('--epochs', '8'), 'attention': ('--epochs', '5'), 'unet': ('--epochs', '8'),
+               'train3': ('--epochs', '12')},
+    'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
+            'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
+            'train3': ('--epochs', '2', '--steps-per-epoch', '10')},
+    # photographs are four times the pixels, and few: augmentation has to stay longer
+    'folder': {'train1': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3'),
+               'train2': ('--batchsize', '64'),
+               'train_att': ('--batchsize', '64', '--settle', '0.3'),
+               'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
+    | dict.fromkeys(['best', 'real', 'baseline-long', 'proposal-long', 'textures-long'],
+                    ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
+}
+
+
+# The plan: phases of one data set and seed, their arguments and their settings
+
+def phase(name, monochrome):
+    return (MONOCHROME if monochrome else PHOTOGRAPHS)[name]

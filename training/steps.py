@@ -1,0 +1,59 @@
+"""Losses and updates. This is the one place that knows the task: another brings another `task_loss`."""
+from common.quiet import tf
+
+# Losses and updates. This is the one place that knows the task: another task brings another `task_loss`.
+
+def task_loss(y, outputs):
+    """Cross-entropy of each image (n,) from labels (n,) and logits (n, classes)."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(y, tf.cast(outputs, tf.float32))
+
+
+def accuracy(y, logits):
+    return tf.reduce_mean(tf.cast(tf.argmax(logits, 1, output_type=tf.int32) == y, tf.float32))
+
+
+def global_mean(values):
+    """Mean over the global batch (all replicas)."""
+    mean = tf.reduce_mean(values)
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean) if context.num_replicas_in_sync > 1 else mean
+
+
+def descend(tape, losses, *players):
+    """One update of every player (optimizer, variables) on sum(losses), means over this replica's images.
+
+    Optimizers add up the gradients of the replicas, so each gives its share. One loss scale serves all
+    players. Returns the gradients, a list for each player.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    first = players[0][0]
+    with tape:
+        scaled = first.scale_loss(sum(losses))/replicas
+    gradients = tape.gradient(scaled, [v for _, v in players])
+    for (optimizer, variables), g in zip(players, gradients):
+        if optimizer is not first and hasattr(optimizer, 'dynamic_scale'):
+            g = [x*(optimizer.dynamic_scale/first.dynamic_scale) for x in g]
+        optimizer.apply(g, variables)
+    return gradients
+
+
+def gradient_norm(gradients, optimizer):
+    """Their norm over all replicas, without the loss scale; 1 where float16 overflowed (surely not 0)."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    norm = tf.linalg.global_norm(gradients)
+    if not hasattr(optimizer, 'dynamic_scale'):
+        return norm
+    return tf.where(tf.math.is_finite(norm), norm/optimizer.dynamic_scale, 1.)
+
+
+def supervised_step(model, optimizer):
+    """Plain training: min_f L(f(x), y). Used by phase 1 and by the attention baseline."""
+    def step(batch, key):
+        with tf.GradientTape() as tape:
+            logits = model(batch['x'], training=True)
+            loss = tf.reduce_mean(task_loss(batch['y'], logits))
+        descend(tape, [loss], (optimizer, model.trainable_variables))
+        return {'ce': loss, 'accuracy': accuracy(batch['y'], logits)}
+    return step
