@@ -5,6 +5,7 @@ Every network takes images (n, h, w, c) in [0, 1]. Widths and blocks are those o
 import difflib
 import math
 
+from common.arrays import read_arrays
 from common.errors import brief, UserError
 from common.quiet import keras, tf
 from keras import layers
@@ -91,7 +92,6 @@ def _backbone(shape, name, weights):
                         'file on another machine and give it with --backbone-weights FILE, or train from '
                         'scratch with --backbone-weights none') from e
     if weights not in (None, 'none', 'imagenet'):
-        from myweights import read_arrays   # late: myweights builds networks
         read_arrays(net, weights)
     inputs = keras.Input(shape)
     return keras.Model(inputs, net(preprocess(inputs), training=False), name=name)   # batch statistics stay

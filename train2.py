@@ -16,6 +16,8 @@ from common import binarization, cli
 from common.errors import BrokenRun, guard, UserError
 from common.quiet import keras, tf
 from mydatagen import in_order, spread, to_float
+from readers.photographs import read_image
+from report.figures import save_grid
 from training import checkpoints, finish, loop, options, start, steps, weightfiles
 
 COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything,
@@ -73,7 +75,6 @@ def filler(name, shape):
         return lambda x: tf.zeros([1, 1, 1, x.shape[-1]])
     if not os.path.isfile(name):
         raise UserError(f'--fill {name}: no such file; give border, black or a picture')
-    from myfolder import read_image
     picture = to_float(read_image(name, shape[0], shape[-1]))[None]
     return lambda x: picture
 
@@ -168,7 +169,6 @@ def train(args, data, classifier, fingerprint, attempt, began):
 
 def picture(path, data, unet, args, fill, count=10):
     """Image, mask, binarised mask and what the classifier sees, of some validation images."""
-    from myfigures import save_grid
     x = to_float(spread(data.validation, count)['x'])
     m = unet(x)
     b = binarization.BINARIZE[args.binarize](m, x)

@@ -17,6 +17,7 @@ from common.files import whole_file
 from common.keys import Key
 from common.quiet import tf
 from mydatagen import in_order, spread, to_float
+from report.figures import save_grid
 from training import checkpoints, finish, loop, options, start, steps, validation, weightfiles
 
 BACKS = 'black', 'noise', 'adv', 'real', 'textures'
@@ -233,7 +234,6 @@ def make_step(model, optimizer, mask, back, args, adversary=None, optimizer_back
 
 def pictures(args, data, mask, back, adversary, count=10):
     """each_epoch(epoch): a picture of the backgrounds now, bare and behind some validation images."""
-    from myfigures import save_grid
     batch = spread(data.validation, count)
     x = to_float(batch['x'])
     m = mask(x) if mask else to_float(batch['m'])

@@ -7,21 +7,17 @@ import difflib
 import hashlib
 import os
 import re
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from common.errors import UserError
 from common.files import printable
-from readers.photographs import _loaded, _opened, MEND
+from readers.photographs import loaded, opened, MEND
 
 ENDINGS = '.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff'  # in any case
 CHUNK = 1024  # files handed to the threads at once, so that Ctrl-C does not wait for 100,000
-warnings.simplefilter('error', Image.DecompressionBombWarning)  # caught in _opened and told in one line
-warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')  # broken metadata is no broken pixel
 
 
 class Files(NamedTuple):
@@ -134,8 +130,8 @@ def _without(folder, drop):
 def _look(path, decode):
     """-> true (width, height), upright if decoded, or the UserError of a damaged file."""
     try:
-        with _opened(path) as im:
-            return _loaded(im, 32)[1] if decode else im.size
+        with opened(path) as im:
+            return loaded(im, 32)[1] if decode else im.size
     except UserError as e:
         return UserError(str(e))  # a new one: the old one holds on to the pixels it broke at
 

@@ -3,6 +3,7 @@ import contextlib
 import os
 import re
 import threading
+import warnings
 
 import numpy as np
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
@@ -19,10 +20,12 @@ RESAMPLE = Image.Resampling.HAMMING  # antialiased and never negative: Lanczos r
 MEND = '; repair or remove it'
 
 _one_big = threading.Lock()
+warnings.simplefilter('error', Image.DecompressionBombWarning)  # caught in opened and told in one line
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')  # broken metadata is no broken pixel
 
 
 @contextlib.contextmanager
-def _opened(path):
+def opened(path):
     """The image with its header read and its size checked. Whatever goes wrong inside becomes a UserError."""
     try:
         if not os.path.isfile(path):  # a pipe would block for ever
@@ -40,7 +43,7 @@ def _opened(path):
         raise UserError(f'{printable(path)}: {reason}{MEND}') from e
 
 
-def _loaded(im, side):
+def loaded(im, side):
     """-> (upright 8-bit L, RGB or RGBA image with pixels enough for `side`; its true (width, height))."""
     size = im.size
     im.draft(None, (2*side, 2*side))  # JPEG: decode at 1/2, 1/4 or 1/8, still with two pixels for one
@@ -77,7 +80,7 @@ def _fitted(im, size, fit, fill=None):
 
 def size_of(path):
     """(width, height) as the file's header says. UserError names a file that is no image."""
-    with _opened(path) as im:
+    with opened(path) as im:
         return im.size
 
 
@@ -88,8 +91,8 @@ def read_image(path, size, channels=3, fit='crop'):
     black bars would be a new background, and would tell tall objects from wide ones. Transparent parts are
     white, as viewers show them: their colour is whatever the editor left. UserError names a damaged file.
     """
-    with _opened(path) as im:
-        im, _ = _loaded(im, size)
+    with opened(path) as im:
+        im, _ = loaded(im, size)
         if im.mode == 'RGBA':
             over = Image.new('RGB', im.size, 'white')
             over.paste(im, mask=im.getchannel('A'))
@@ -103,8 +106,8 @@ def read_mask(path, size, fit='crop'):
     A cut-out's alpha is its mask unless opaque everywhere; otherwise the brightest channel counts, and 0 and
     1 are meant as 0 and 255. UserError names a file that is damaged.
     """
-    with _opened(path) as im:
-        im, _ = _loaded(im, size)
+    with opened(path) as im:
+        im, _ = loaded(im, size)
         bands = im.split()
         if im.mode == 'RGBA' and bands[3].getextrema()[0] < 255:
             im = bands[3]

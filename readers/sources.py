@@ -7,7 +7,7 @@ import numpy as np
 
 from common.errors import brief, UserError
 from common.quiet import tf
-from readers import photographs
+from readers import folders, photographs
 
 SPLIT_SEED = 2020        # of every split: training and validation images, and sets that come in one piece
 SYNSIGNS_TRAIN, SYNSIGNS_CLASSES, SIGN_SIDE = 0.75, 43, 64   # the published code's share, and side of colours
@@ -123,14 +123,14 @@ def prates(data_dir=None):
     """The paper's insulators as a Folder: trained on in the laboratory (1), tested outdoors (2 to 4)."""
     root = place('prates', data_dir)
     components = os.path.join(root, 'components')
-    folders = {split: [(os.path.join(components, f'data_{c}_{n}'), i) for n in numbers
-                       for i, c in enumerate(INSULATORS)] for split, numbers in PRATES.items()}
-    empty = [f for several in folders.values() for f, _ in several if not folders.pictures_below(f)]
+    places = {split: [(os.path.join(components, f'data_{c}_{n}'), i) for n in numbers
+                      for i, c in enumerate(INSULATORS)] for split, numbers in PRATES.items()}
+    empty = [f for several in places.values() for f, _ in several if not folders.pictures_below(f)]
     if empty:
         raise _missing('prates', f'the photographs of components/{os.path.basename(empty[0])}'
                        + (f' and {len(empty) - 1} more folders' if len(empty) > 1 else ''), root)
     splits = {}
-    for split, several in folders.items():
+    for split, several in places.items():
         pairs = [(p, i) for f, i in several for p in folders.pictures_below(f)]
         splits[split] = folders.Files([p for p, _ in pairs], np.array([i for _, i in pairs], np.int32), None)
     return folders.Folder(root, list(INSULATORS), splits,

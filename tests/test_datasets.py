@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 import look
 import mybackgrounds
+import toys
 import mydatasets
 from common import geometry
 from common.errors import UserError
@@ -18,7 +19,7 @@ from mydatasets import limited, load, Source, split_rows
 from readers import catalogue, photographs, sources
 from report import sheets
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = toys.ROOT
 TFDS = os.path.join(ROOT, '..', 'shared', 'tfds')
 needs_tfds = pytest.mark.skipif(not os.path.isdir(TFDS), reason='../shared/tfds is not there')
 
@@ -278,9 +279,8 @@ def test_the_sheet_of_a_data_set_is_drawn_and_its_counts_are_printed(name, tmp_p
 
 
 def test_the_sheet_of_prates_shows_every_split_class_and_the_backgrounds(insulators, monkeypatch, tmp_path):
-    import mysheets
     drawn = {}
-    monkeypatch.setattr(mysheets, 'save_sheet', lambda path, sections: drawn.update(sections))
+    monkeypatch.setattr(look, 'save_sheet', lambda path, sections: drawn.update(sections))
     monkeypatch.setenv('TFDS_DATA_DIR', str(insulators))
     assert look.main(['prates', '--size', '16', '--each', '2']) == 0
     assert [t.split(':')[0] for t in drawn] == ['train', 'validation', 'test-a', 'test-b', 'backgrounds']

@@ -4,9 +4,10 @@ import os
 import pytest
 
 import reproduce
+import toys
 from scoring import rowfile
 
-RESULTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'results')
+RESULTS = os.path.join(toys.ROOT, 'results')
 SIGNS = 'folder:../shared/signs'
 # (data set, phase): settings. Typed in once, from the recorded rows; phase 2 has rows of masks
 PINNED = {

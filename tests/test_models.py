@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from skimage import filters, measure
 
+import toys
 import mymodels
 import predict
 import train1
@@ -17,7 +18,7 @@ from common.errors import UserError
 from common.quiet import keras, tf
 from training import weightfiles
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = toys.ROOT
 ABOUT = {'kind': 'classifier', 'dataset': 'toy', 'method': 'baseline', 'shape': [16, 16, 1],
          'classes': ['a', 'b', 'c'], 'network': {'width': 4, 'dense': 8}, 'seed': 0, 'settings': '12345678'}
 
@@ -251,7 +252,7 @@ def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
         models[kind] = weightfiles.BUILDERS[kind](about)
         weightfiles.save(models[kind], tmp_path/kind, **about)
     np.save(tmp_path/'x.npy', x)
-    code = ('import sys, numpy as np, myweights\nx = np.load("x.npy")\nfor kind in sys.argv[1:]:\n'
+    code = ('import sys, numpy as np\nfrom training import weightfiles\nx = np.load("x.npy")\nfor kind in sys.argv[1:]:\n'
             '    np.save(kind, weightfiles.load(kind)[0](x).numpy())')
     subprocess.run([sys.executable, '-c', code, *models], cwd=tmp_path, check=True,
                    env={**os.environ, 'PYTHONPATH': ROOT})

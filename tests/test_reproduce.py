@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import toys
 import reproduce
 import train3
 from common.errors import UserError
@@ -17,7 +18,7 @@ from report import formats, pages
 from scoring import rowfile
 from training import options
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = toys.ROOT
 
 
 def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tmp_path, capsys, monkeypatch):

@@ -22,14 +22,16 @@ import zipfile
 
 import h5py
 
-import mymodels
-import reproduce
-import toys
-import train1
-import train2
-import train3
-import train_att
-from scoring import rowfile
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import mymodels  # noqa: E402
+import reproduce  # noqa: E402
+import toys  # noqa: E402
+import train1  # noqa: E402
+import train2  # noqa: E402
+import train3  # noqa: E402
+import train_att  # noqa: E402
+from scoring import rowfile  # noqa: E402
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main,
          'reproduce': reproduce.main}

@@ -12,6 +12,7 @@ import pytest
 from PIL import ExifTags, Image, ImageFile
 
 import mydatagen
+import toys
 import mydatasets
 from common.errors import UserError
 from common.quiet import tf
@@ -20,7 +21,7 @@ from readers import folders, photographs
 from readers.folders import check, scan
 from readers.photographs import crops, read_all, read_image, read_mask, user_error
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = toys.ROOT
 SIGNS = os.path.join(ROOT, '..', 'shared', 'signs')
 needs_signs = pytest.mark.skipif(not os.path.isdir(SIGNS), reason='../shared/signs is not there')
 
@@ -311,7 +312,7 @@ def test_large_jpegs_are_drafted_and_still_look_the_same(tmp_path):
     whole, drafted = (read_image(save(tmp_path/name, im), 180).astype(int) for name in ('x.png', 'x.jpg'))
     assert np.abs(whole - drafted).mean() < 3
     with Image.open(tmp_path/'x.jpg') as jpeg:
-        assert photographs._loaded(jpeg, 180)[0].size == (600, 450)  # half: two pixels for one
+        assert photographs.loaded(jpeg, 180)[0].size == (600, 450)  # half: two pixels for one
 
 
 @pytest.mark.parametrize('name', ['grey01', 'red', 'blue', 'palette', 'alpha', 'opaque', 'sixteen'])
