@@ -46,7 +46,7 @@ def pictures(path, unet, test, binarize='otsu', area=0.2, count=PICTURES):
     m = unet(x, training=False)
     b = binarization.binarizer(binarize, area)(m, x)
     z = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
-    figures.masks(path, *(np.asarray(v) for v in (x, m, b, z)))
+    figures.masks(path, [np.asarray(v) for v in (x, m, b, z)])
 
 
 def table(rows, name):

@@ -115,6 +115,13 @@ class Plan(NamedTuple):
         module = SCRIPTS[phase(name, self.monochrome).script]
         return module.settings(module.parse(self.argv(name)), [self.settings(p) for p in self.parents(name)])
 
+    def steps(self, name):
+        """In which the classifier of a phase was trained, phase by phase: (2500, 4000). Epochs of one pass
+        over the images count as 0."""
+        args = SCRIPTS[phase(name, self.monochrome).script].parse(self.argv(name))
+        before = [s for parent in self.parents(name) if parent != 'unet' for s in self.steps(parent)]
+        return (*before, args.epochs*args.steps_per_epoch)
+
 
 def ensure(plan, name):
     """Trains a phase and those before it unless their weights are there with the right settings."""
@@ -142,6 +149,12 @@ def train(plan, name, wanted):
         raise Stopped(code)
     log(plan.args, {'phase': name, 'dataset': plan.dataset, 'seed': plan.seed, 'settings': wanted,
                     'seconds': round(time.monotonic() - began, 1), 'command': command})
+
+
+def steps_by_settings(plans):
+    """{(label of a data set, settings): steps} of every row that the plans can make."""
+    return {(mydatasets.label(plan.dataset), plan.settings(method)): plan.steps(method)
+            for plan in plans for method in (MONOCHROME if plan.monochrome else PHOTOGRAPHS)}
 
 
 class Stopped(Exception):
@@ -258,9 +271,10 @@ def run(args):
     if not args.tables_only:
         log(args, {'command': shlex.join(['python', 'reproduce.py', *args.words]),
                    'seconds': round(time.monotonic() - began)})
-    rows = pages.write_tables(args.out, args.dataset)
-    pages.draw_figures(args.out, plans, rows)
+    sections = pages.write_tables(args.out, args.dataset, steps_by_settings(plans))
+    pages.draw_figures(args.out, plans)
     print(f'rows: {args.out}/accuracy.csv, tables: {args.out}/tables.md, figures: {args.out}/figures')
+    print(f'report: {pages.write_report(args.out, sections)}')
 
 
 def main(argv=None):
