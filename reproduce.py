@@ -116,8 +116,7 @@ class Plan(NamedTuple):
         return module.settings(module.parse(self.argv(name)), [self.settings(p) for p in self.parents(name)])
 
     def steps(self, name):
-        """In which the classifier of a phase was trained, phase by phase: (2500, 4000). Epochs of one pass
-        over the images count as 0."""
+        """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
         args = SCRIPTS[phase(name, self.monochrome).script].parse(self.argv(name))
         before = [s for parent in self.parents(name) if parent != 'unet' for s in self.steps(parent)]
         return (*before, args.epochs*args.steps_per_epoch)

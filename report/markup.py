@@ -9,25 +9,28 @@ PICTURE_BYTES = 4_400_000    # of all pictures of a page together, in base64
 WIDTHS = None, 2400, 1600, 1200, 900, 600, 400, 250   # pixels; None: the files as they are
 STYLE = '''
 :root { color-scheme: light; }
-body { margin: 0 auto; padding: 1rem; max-width: 76rem; color: #1d2430; background: #fff;
+body { margin: 0 auto; padding: 1rem; max-width: 92rem; color: #1d2430; background: #fff;
        font: 1rem/1.5 system-ui, "Segoe UI", Roboto, Arial, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { margin-top: 3rem; padding-bottom: .2rem; border-bottom: 2px solid #1d2430; font-size: 1.35rem; }
 h3 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 a { color: #1f4e9c; }
 nav > ul { padding-left: 1.2rem; }
+dl { display: grid; grid-template-columns: minmax(7rem, 16rem) 1fr; gap: .3rem 1rem; }
 dt { font-weight: 600; }
-dd { margin: 0 0 .35rem 1.2rem; }
+dd { margin: 0; }
 .scroll { overflow-x: auto; border: 1px solid #d5dae1; border-radius: 4px; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem; }
-thead th { background: #eef1f5; vertical-align: bottom; }
+.text { text-align: left; }
+th:first-child, td:first-child { position: sticky; left: 0; min-width: 8rem; text-align: left;
+                                 white-space: normal; background: #fff; }
+thead th, thead th:first-child { background: #eef1f5; vertical-align: bottom; }
 tbody tr:nth-child(even) td { background: #f8f9fb; }
 .notes { margin: .5rem 0 0; padding: 0; list-style: none; font-size: .8rem; line-height: 1.4;
          color: #4a5463; }
 figure { margin: 1.5rem 0; }
-img { display: block; max-width: 100%; height: auto; }
+img { display: block; max-width: min(100%, 64rem); height: auto; }
 figcaption { margin-top: .3rem; font-size: .85rem; color: #4a5463; }
 '''
 
@@ -57,8 +60,10 @@ def page(title, *content):
 
 def table(content):
     """The columns, rows and notes of a formats.Table; a wide one scrolls inside its own box."""
-    head = element('tr', *(element('th', c) for c in content.columns))
-    rows = [element('tr', *(element('td', c) for c in row)) for row in content.rows]
+    kinds = ['number' if any(c.isdigit() for cell in cells for c in cell) else 'text'
+             for cells in zip(*content.rows)]
+    head = element('tr', *(element('th', c, class_=k) for c, k in zip(content.columns, kinds)))
+    rows = [element('tr', *(element('td', c, class_=k) for c, k in zip(row, kinds))) for row in content.rows]
     box = element('div', element('table', element('thead', head), element('tbody', *rows)), class_='scroll',
                   tabindex='0')   # so that it scrolls by keys too
     return element('div', box, element('ul', *(element('li', n) for n in content.notes), class_='notes'))
@@ -71,7 +76,17 @@ def contents(entries):
     return element('ul', *items)
 
 
+def definitions(terms):
+    """A list of {term: what it is}."""
+    return element('dl', *(part for term, text in terms.items()
+                           for part in (element('dt', term), element('dd', text))))
+
+
 # Pictures
+
+def figure(uri, caption):
+    return element('figure', element('img', src=uri, alt=caption), element('figcaption', caption))
+
 
 def pictures(paths, most=PICTURE_BYTES):
     """data: URIs of PNG files: as they are if there is room for all, else with fewer colours and pixels."""

@@ -30,6 +30,7 @@ FIGURES = {
     'sensitivity': 'Where the networks look: what covering a small patch changes, on the same images.',
     'backgrounds': 'What the generator of Proposal draws, over the epochs t.',
     'training': 'Training: losses on the left, shares on the right; val: on validation images.'}
+FIRST = 'teaser', 'unseen'             # of them, above the tables
 
 
 class Section(NamedTuple):
@@ -190,38 +191,43 @@ def write_report(out, sections):
 
     sections: of write_tables; the figures are those that lie in out/figures. Returns the path.
     """
-    captions = {_figure(out, METHOD_FIGURE[0]): METHOD_FIGURE[1]}
-    for section in sections:
-        if section.label:
-            captions |= {_figure(out, section.label, end): text for end, text in FIGURES.items()}
-    paths = [path for path in captions if os.path.exists(path)]
-    drawn = {path: markup.element('figure', markup.element('img', src=uri, alt=captions[path]),
-                                  markup.element('figcaption', captions[path]))
-             for path, uri in zip(paths, markup.pictures(paths))}
-    rows = {name: meaning for section in sections for name, meaning in section.rows.items()}
-    meant = [part for name, meaning in rows.items()
-             for part in (markup.element('dt', name), markup.element('dd', meaning))]
-    intro = [markup.element('p', 'Every number comes from the rows in accuracy.csv and masks.csv, which lie '
-                            'beside this page.'),
-             markup.element('nav', markup.contents(_entries(sections))),
-             *(drawn[path] for path in paths[:1] if path == _figure(out, METHOD_FIGURE[0]))]
+    drawn = _drawn(out, [s.label for s in sections if s.label])
+    shown = [_section(f's{i}', s, drawn[s.label] if s.label else {}) for i, s in enumerate(sections)]
+    meant = {name: meaning for section in sections for name, meaning in section.rows.items()}
+    entries = _entries(sections)
     if meant:
-        intro += [markup.element('h2', 'What the rows are', id='rows'), markup.element('dl', *meant)]
-    body = [part for i, section in enumerate(sections)
-            for part in _section(f's{i}', section, [drawn.get(_figure(out, section.label or '', end))
-                                                    for end in FIGURES])]
+        entries.append(('rows', 'What the rows are', []))
+        shown.append([markup.element('h2', 'What the rows are', id='rows'), markup.definitions(meant),
+                      *drawn[None].values()])
+    intro = [markup.element('p', 'Every number comes from the rows in accuracy.csv and masks.csv, which lie '
+                            'beside this page.'), markup.element('nav', markup.contents(entries))]
     path = os.path.join(out, 'report.html')
-    _write(path, markup.page('Background invariance: tables and figures', *intro, *body))
+    _write(path, markup.page('Background invariance: tables and figures', *intro,
+                             *(part for parts in shown for part in parts)))
     return path
 
 
+def _drawn(out, labels):
+    """{label: {end of its name: the element of a figure}} of the figures there are; None: the method's."""
+    known = {(None, METHOD_FIGURE[0]): METHOD_FIGURE[1]}
+    known |= {(label, end): caption for label in labels for end, caption in FIGURES.items()}
+    paths = {key: _figure(out, *filter(None, key)) for key in known}
+    there = [key for key in known if os.path.exists(paths[key])]
+    found = {label: {} for label in (None, *labels)}
+    for (label, end), uri in zip(there, markup.pictures([paths[key] for key in there])):
+        found[label][end] = markup.figure(uri, known[label, end])
+    return found
+
+
 def _section(anchor, section, drawn):
-    """The elements of a section: its heading, its tables, its figures. drawn: figures, None where missing."""
+    """The elements of a section: its heading, the picture of the tests, its tables, the other figures."""
     parts = [markup.element('h2', section.title, id=anchor)]
+    parts += [drawn[end] for end in FIRST if end in drawn]
     for j, table in enumerate(section.tables):
-        parts += [markup.element('h3', table.title, id=f'{anchor}-{j}'), markup.table(table)]
-    drawn = [figure for figure in drawn if figure is not None]
-    return [*parts, *([markup.element('h3', 'Figures', id=anchor + '-figures')] if drawn else []), *drawn]
+        if table.title != section.title:
+            parts.append(markup.element('h3', table.title, id=f'{anchor}-{j}'))
+        parts.append(markup.table(table))
+    return parts + [figure for end, figure in drawn.items() if end not in FIRST]
 
 
 def _entries(sections):
@@ -229,6 +235,6 @@ def _entries(sections):
     found = []
     for i, section in enumerate(sections):
         below = [(f's{i}-{j}', table.title.removeprefix(section.title + ': '), [])
-                 for j, table in enumerate(section.tables)]
+                 for j, table in enumerate(section.tables) if table.title != section.title]
         found.append((f's{i}', section.title, below if len(below) > 1 else []))
     return found

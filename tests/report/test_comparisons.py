@@ -43,7 +43,7 @@ def test_steps_are_found_by_settings():
 
 def test_p_values_come_from_five_seeds_on_and_intervals_from_three():
     for seeds, end in (1, '+1.00'), (2, '+1.00'), (3, ' ± 0.00'), (4, ' ± 0.00'), (5, '(p < 0.001)'):
-        few = {s: {t: .5 + s/8 for t in naming.TESTS} for s in range(seeds)}
+        few = {s: dict.fromkeys(naming.TESTS, .5 + s/8) for s in range(seeds)}
         more = {s: {t: v + 1/100 for t, v in tests.items()} for s, tests in few.items()}
         rows = rows_of('proposal', more) + rows_of('untrained', few)
         table = comparisons.differences_table(results_of(rows))
