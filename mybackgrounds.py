@@ -201,7 +201,7 @@ def reverse(b, scale):
 class Adversary:
     """f_b: a background generator, how its output becomes a background, and a pool of those it made before.
 
-    head: `plain`, the sigmoid of its logits (the paper), or `threshold`, after a random threshold and contrast.
+    head: `plain`, the sigmoid of its logits (the paper), or `threshold`, a random threshold and contrast.
     role: `trained`, or the controls `untrained` (its first random weights stay) and `redrawn` (new ones at
     every step). fresh: with a pool every fresh-th background is new, the others are remembered ones.
     """

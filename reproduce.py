@@ -111,8 +111,8 @@ class Plan(NamedTuple):
     def settings(self, name):
         """Fingerprint of the whole chain, known before anything is trained."""
         module = SCRIPTS[phase(name, self.monochrome).script]
-        return module.fingerprint(module.parse(self.argv(name)), [self.settings(p) for p in self.parents(name)],
-                                  self.large)
+        parents = [self.settings(p) for p in self.parents(name)]
+        return module.fingerprint(module.parse(self.argv(name)), parents, self.large)
 
 
 def ensure(plan, name):

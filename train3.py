@@ -70,8 +70,8 @@ def parse(argv=None):
 
 
 def fingerprint(args, parents, large=False):
-    """large: does the classifier stand on a backbone? Its rate counts, and so do soft masks: both were computed
-    otherwise in method version 2, of which no row has either."""
+    """large: does the classifier stand on a backbone? Its rate counts, and so do soft masks: both were
+    computed otherwise before, and no recorded row has either."""
     kind = args.unet if args.unet in WITHOUT_UNET else 'unet'
     more = {}
     if large:
