@@ -68,7 +68,7 @@ def run(args):
     each, found = (functools.partial(record, args.csv) if args.csv else None), []
     with precision(args.precision):
         for path in args.weights:
-            model, about = weightfiles.load(path, KINDS, data.shape, data.classes, data.fit)
+            model, about = weightfiles.load(path, KINDS, data)
             found.append(evaluate(model, about, data, tests, args.method, args.adversarial, args.batchsize,
                                   each))
     if not args.quiet:

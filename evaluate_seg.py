@@ -63,7 +63,7 @@ def run(args):
     data = load_data(args)
     name, test = mydatasets.with_truth(data)
     with precision(args.precision):
-        unet, about = weightfiles.load(args.unet, 'unet', data.shape, fit=data.fit)
+        unet, about = weightfiles.load(args.unet, 'unet', data)
         rows = [unet_row(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize),
                 raw_row(data, test, args.batchsize)]
         if args.imsave:

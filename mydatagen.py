@@ -89,15 +89,15 @@ def fetcher(images):
     return fetch
 
 
-def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(None)):
+def batches(images, prepare, batchsize, seed, first_step=0, replicas=(1, slice(None))):
     """Endless tf.data of prepared training batches from step `first_step` on.
 
     Every pass is a permutation of (seed, pass). prepare(batch, key): what a step does that needs no weights
-    (augmentation, random backgrounds); tf.data runs it beside the step before. With `parts` replicas a
-    global batch is cut into that many slices, and those of `mine` come one by one; `step` and `part` tell
-    which it is. Errors: a UserError when there are fewer images than a batch or the replicas do not divide
-    it.
+    (augmentation, random backgrounds); tf.data runs it beside the step before. replicas: (how many slices a
+    global batch is cut into, which of them come here, one by one); `step` and `part` tell which it is.
+    Errors: a UserError when there are fewer images than a batch or the replicas do not divide it.
     """
+    parts, mine = replicas
     steps = len(images)//batchsize
     if not steps:
         raise UserError(f'--batchsize {batchsize} is larger than the {len(images)} training images; use at '

@@ -122,7 +122,7 @@ def mask_network(args, about):
         print(f'note: no mask generator is known for {args.weights}; give one with --unet to see masks',
               file=sys.stderr)
         return None
-    unet, _ = weightfiles.load(path, 'unet', about['shape'], fit=weightfiles.fit_of(about))
+    unet, _ = weightfiles.load(path, 'unet', weightfiles.Like(about['shape'], weightfiles.fit_of(about)))
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
     name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
     binarize = binarization.binarizer(name)

@@ -20,7 +20,7 @@ import train_att
 from common import cli
 from common.errors import guard, UserError
 from common.files import alone
-from mymodels import MAX_SIDE
+from mymodels import BIG
 from readers import reading
 from report import pages
 from scoring import evaluation, overlap, rowfile, unseen
@@ -48,13 +48,11 @@ def parse(argv=None):
                    help='rebuild tables and figures from the recorded rows')
     p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N',
                    help='this machine does part I of N (from 1)')
-    p.add_argument('--data-dir', help='as for the trainers')
-    p.add_argument('--size', type=cli.whole(8, MAX_SIDE), help='as for the trainers')
     p.add_argument('--limit', type=cli.whole(1), help='as for the trainers')
     p.add_argument('--batchsize', type=cli.whole(1), help="as for the trainers; None: the recipe's")
     p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
                    help='as for the trainers')
-    reading.add_folder_arguments(p)
+    reading.add_arguments(p)
     p.add_argument('--deterministic', action='store_true', help='as for the trainers')
     p.add_argument('--quiet', action='store_true', help='no progress of the phases')
     return cli.parse(p, argv)
@@ -73,6 +71,7 @@ class Plan(NamedTuple):
     dataset: str
     seed: int
     monochrome: bool
+    large: bool = False   # are its images for backbones?
 
     def path(self, name):
         folder = self.args.saved or os.path.join(self.args.out, 'saved')
@@ -87,8 +86,7 @@ class Plan(NamedTuple):
         """The data set as the phases see it. suffix: of its tests; None: the six patterns, where they can be
         pasted."""
         suffix, args = suffix or ('_backgrounds' if self.monochrome else ''), self.args
-        return mydatasets.load(self.dataset + suffix, args.data_dir, args.size, args.limit, fit=args.fit,
-                               skip_damaged=args.skip_damaged)
+        return mydatasets.load(self.dataset + suffix, reading.Reading.of(args), args.limit)
 
     def parents(self, name):
         return [a.strip('{}') for a in phase(name, self.monochrome).argv if a.startswith('{')]
@@ -100,7 +98,7 @@ class Plan(NamedTuple):
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name)]
-        argv += reading.same_images(self.args)
+        argv += reading.Reading.of(self.args).words()
         for option in ('limit', 'batchsize', 'precision'):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option, str(getattr(self.args, option))]
@@ -113,7 +111,8 @@ class Plan(NamedTuple):
     def settings(self, name):
         """Fingerprint of the whole chain, known before anything is trained."""
         module = SCRIPTS[phase(name, self.monochrome).script]
-        return module.settings(module.parse(self.argv(name)), [self.settings(p) for p in self.parents(name)])
+        parents = [self.settings(p) for p in self.parents(name)]
+        return module.fingerprint(module.parse(self.argv(name)), parents, self.large)
 
     def steps(self, name):
         """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
@@ -201,7 +200,7 @@ def record(plan, name):
         rowfile.append(accuracy_csv, row)
         print(f'{dataset} {name} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %', flush=True)
     with evaluation.precision():   # float32: rows do not depend on the processor
-        model, about = weightfiles.load(plan.path(name), evaluation.KINDS, data.shape, data.classes, data.fit)
+        model, about = weightfiles.load(plan.path(name), evaluation.KINDS, data)
         evaluation.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, name,
                           'attack' in missing, each=say)
 
@@ -222,7 +221,7 @@ def record_masks(plan):
         return   # photographs without masks
     ensure(plan, 'unet')
     with evaluation.precision():
-        unet, about = weightfiles.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
+        unet, about = weightfiles.load(plan.path('unet'), 'unet', data)
         for binarize in missing:
             rowfile.append(path, overlap.unet_row(unet, about, data, test, binarize))
         if raw_missing:
@@ -237,7 +236,7 @@ def checked(plan):
         if plan.args.tables_only:   # they need no data: without it the known names answer
             return plan._replace(monochrome=not plan.dataset.startswith('folder:'))
         raise
-    plan = plan._replace(monochrome=data.monochrome)
+    plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG)
     if plan.args.tables_only:
         return plan
     for test in ('noises', 'attack'):

@@ -164,7 +164,7 @@ def draw_networks(out, name, plan, count=8):
     data = plan.load()
     batch = spread(data.validation, count)
     x = to_float(batch['x'])
-    unet, _ = weightfiles.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
+    unet, _ = weightfiles.load(plan.path('unet'), 'unet', data)
     m = unet(x)
     b = binarization.binarizer(plan.binarize)(m, x)
     back = mybackgrounds.textures if plan.monochrome else unseen.scenes(data.shape[0])
@@ -172,7 +172,7 @@ def draw_networks(out, name, plan, count=8):
     heat, predictions = {}, {}
     for method in ('baseline', 'proposal', 'best'):
         try:
-            model, _ = weightfiles.load(plan.path(method), 'classifier', data.shape, data.classes, data.fit)
+            model, _ = weightfiles.load(plan.path(method), 'classifier', data)
         except UserError:
             continue
         network = naming.name_of(method, not plan.monochrome)

@@ -21,7 +21,6 @@ from PIL import Image
 import evaluate
 import evaluate_seg
 import launch
-import mydatasets
 import mymodels
 import reproduce
 import toys
@@ -763,7 +762,7 @@ def test_any_folder_is_answered_with_a_data_set_or_a_user_error(tmp_path_factory
             path.parent.mkdir(parents=True, exist_ok=True)
             make[content](path)
     try:
-        data = mydatasets.load(f'folder:{root}', size=16, skip_damaged=skip_damaged)
+        data = toys.load(f'folder:{root}', size=16, skip_damaged=skip_damaged)
     except UserError as e:   # below its first line, a report of all files
         lines = str(e).splitlines()
         assert all(re.match('  (damaged|error|warning): ', line) for line in lines[1:])

@@ -252,7 +252,8 @@ def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
         models[kind] = weightfiles.BUILDERS[kind](about)
         weightfiles.save(models[kind], tmp_path/kind, **about)
     np.save(tmp_path/'x.npy', x)
-    code = ('import sys, numpy as np\nfrom training import weightfiles\nx = np.load("x.npy")\nfor kind in sys.argv[1:]:\n'
+    code = ('import sys, numpy as np\nfrom training import weightfiles\nx = np.load("x.npy")\n'
+            'for kind in sys.argv[1:]:\n'
             '    np.save(kind, weightfiles.load(kind)[0](x).numpy())')
     subprocess.run([sys.executable, '-c', code, *models], cwd=tmp_path, check=True,
                    env={**os.environ, 'PYTHONPATH': ROOT})

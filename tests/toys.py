@@ -10,6 +10,7 @@ import numpy as np
 import mydatasets
 import mymodels
 from common.quiet import keras
+from readers.reading import Reading
 from training import weightfiles
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -41,6 +42,11 @@ def parents(folder):
         weightfiles.save(model, os.path.join(folder, kind), kind=kind, dataset='toy', method=kind, seed=0,
                        shape=list(SHAPE), classes=CLASSES, network=NETWORK[kind], settings=kind)
     return [os.path.join(folder, kind) for kind in NETWORK]
+
+
+def load(name, data_dir=None, limit=None, **reading):
+    """The Dataset of a name. reading: the other fields of a Reading."""
+    return mydatasets.load(name, Reading(data_dir, **reading), limit)
 
 
 def argv(script, folder, output, *more):
