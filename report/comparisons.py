@@ -76,7 +76,7 @@ def differences_table(results):
     shown = {m: note for m, note in UNEQUAL_NOTES.items() if m in names
              and not (m == 'real' and results.photographs)}
     notes = [POINTS_NOTE[0].upper() + POINTS_NOTE[1:], significance_note(lines),
-             'Only rows of one length and with the same masks are compared.', *shown.values()]
+             'Compared are rows of one length with the same masks.', *shown.values()]
     if set(UNSEEN) & set(columns):
         notes.append('Unseen: mean over the families that neither of the two was trained on.')
     return Table(f'{results.title}: differences', ['', *columns, *steps_title(results), 'seeds'], rows,

@@ -31,7 +31,7 @@ MEANINGS = {
     'baseline-long': 'Baseline, trained as long as Best',
     'proposal-long': 'Proposal, trained as long as Best',
     'textures-long': 'Textures, trained as long as Best',
-    'best': 'textures and adversary, each behind every second image, trained longer'}
+    'best': 'textures and adversary, each behind every second image'}
 REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
                  True: "trained as long as Best, on the set's own photographs of backgrounds"}
 MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer',

@@ -159,13 +159,22 @@ def _attack_note():
     return ATTACK_NOTE.format(number=len(adversary.RATES)*adversary.RESTARTS, low=low, high=high)
 
 
-def summary_table(all_results, methods=('baseline', 'proposal', 'best')):
-    """One line for each data set and row, beside the published numbers: the tests in three figures."""
+SUMMARISED = 'baseline', 'proposal', 'best'   # rows of the summary
+
+
+def in_summary(results):
+    """Has it the tests of the columns of the summary, and one of its rows?"""
+    tests = bool(set(SIX) & set(results.tests)) or results.dataset in CASE_STUDIES
+    return tests and bool(results.methods.keys() & set(SUMMARISED))
+
+
+def summary_table(all_results):
+    """A line for each data set and SUMMARISED row, beside the published numbers: the tests in three."""
     lines, known_steps, kept = [], any(r.steps for r in all_results), []
     for results in all_results:
         tests = ['original', MEAN] if set(SIX) & set(results.tests) else ['test-studio', 'test-field']
-        kept = unmarked(methods, results.photographs)
-        for method in (m for m in methods if m in results.methods):
+        kept = unmarked(SUMMARISED, results.photographs)
+        for method in (m for m in SUMMARISED if m in results.methods):
             found, known = results.methods[method], PUBLISHED.get(results.dataset, {}).get(method)
             columns = [*(found.get(t) for t in tests), over(found, unseen_tests(kept))]
             paper = [known[0], known[-1], None] if known else [None]*3
@@ -180,11 +189,6 @@ def summary_table(all_results, methods=('baseline', 'proposal', 'best')):
     columns = ['data set', 'method', 'original / studio', 'mean of six / field', 'unseen',
                *(['steps'] if known_steps else []), 'seeds']
     return finished('Summary', columns, lines, notes)
-
-
-def in_summary(results):
-    """Has it the tests of the columns of the summary?"""
-    return bool(set(SIX) & set(results.tests)) or results.dataset in CASE_STUDIES
 
 
 # Masks

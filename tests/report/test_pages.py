@@ -144,7 +144,10 @@ def test_several_sets_begin_with_a_summary_that_pages_are_filled_with(tmp_path):
     page.write_text('<!-- table: summary -->\n<!-- end -->\n')
     with pytest.raises(UserError, match="no table 'summary'"):
         formats.fill(str(page), str(tmp_path/'tables.md'))
-    # one set needs none: its own table says as much
+    # one set needs none: its own table says as much; nor do sets that have no row of it
+    recorded(tmp_path, rows_of('textures', {0: .9}, dataset='kmnist'))
+    found = [s.title for s in pages.write_tables(str(tmp_path), ['mnist', 'kmnist', 'folder:signs'])]
+    assert found == ['MNIST', 'kmnist']
     assert [s.title for s in pages.write_tables(str(tmp_path), ['mnist'])] == ['MNIST']
 
 
