@@ -1,6 +1,7 @@
 """HTML as a tree whose texts the standard library escapes: tables, pictures in the page, the page itself."""
 import base64
 import io
+import re
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -16,7 +17,7 @@ h2 { margin-top: 3rem; padding-bottom: .2rem; border-bottom: 2px solid #1d2430; 
 h3 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 a { color: #1f4e9c; }
 nav > ul { padding-left: 1.2rem; }
-dl { display: grid; grid-template-columns: minmax(7rem, 16rem) 1fr; gap: .3rem 1rem; }
+dl { display: grid; grid-template-columns: minmax(6rem, 1fr) 2.5fr; gap: .3rem 1rem; }
 dt { font-weight: 600; }
 dd { margin: 0; }
 .scroll { overflow-x: auto; border: 1px solid #d5dae1; border-radius: 4px; }
@@ -60,8 +61,7 @@ def page(title, *content):
 
 def table(content):
     """The columns, rows and notes of a formats.Table; a wide one scrolls inside its own box."""
-    kinds = ['number' if any(c.isdigit() for cell in cells for c in cell) else 'text'
-             for cells in zip(*content.rows)]
+    kinds = ['number' if any(re.match(r'[-+]?\d', c) for c in cells) else 'text' for cells in zip(*content.rows)]
     head = element('tr', *(element('th', c, class_=k) for c, k in zip(content.columns, kinds)))
     rows = [element('tr', *(element('td', c, class_=k) for c, k in zip(row, kinds))) for row in content.rows]
     box = element('div', element('table', element('thead', head), element('tbody', *rows)), class_='scroll',
