@@ -436,8 +436,8 @@ def test_phase_3_of_a_backbone_moves_it_slowly(tmp_path):
     words = [f'folder:{photographs}', '--size', '32', *toys.FEW, '--batchsize', '4']
     backbone = ['--backbone', 'MobileNetV2', '--backbone-weights', 'none', '--dense', '4']
     assert train1.main([*words, *backbone, '--output', str(tmp_path/'f')]) == 0
-    assert train2.main([words[0], str(tmp_path/'f'), *words[1:], '--width', '4', '--binarize', 'none',
-                        '--output', str(tmp_path/'u')]) == 0
+    weightfiles.save(mymodels.unet((32, 32, 3), 4), str(tmp_path/'u'), kind='unet', dataset='photos',
+                     shape=[32, 32, 3], classes=['cat', 'dog'], network={'width': 4}, settings='u')
     assert train3.main([words[0], str(tmp_path/'f'), str(tmp_path/'u'), 'snap', 'textures', *words[1:],
                         '--output', str(tmp_path/'z')]) == 0
     assert weightfiles.read_sidecar(str(tmp_path/'z'))['arguments']['lr'] == mymodels.BACKBONE_RATE
