@@ -15,8 +15,8 @@ INTERVAL_NOTE = ('Accuracy in %, mean ± half of the 95 % interval over seeds (S
 RANGE_NOTE = '[a to b]: the least and the largest of the seeds, where that interval would leave 0 to 100.'
 STEPS_NOTE = 'Steps: batches that the classifier was trained on, phase 1 + the phase of the row.'
 DAGGER_NOTE = '†: the row was trained on this family or the like of it.'
-# measured on 20,000 (monochrome) and 6,000 (colour) textures, and the generators of eight seeds with 5,000 and
-# 1,000 backgrounds each; plain is a deviation below 0.02 in every channel
+# measured on 20,000 (monochrome) and 6,000 (colour) textures, and on 5,000 and 1,000 backgrounds of the
+# generators of eight seeds; plain is a deviation below 0.02 in every channel
 PLAIN_NOTES = {
     False: 'Grey and white are plain, and so are 1.2 % of random textures, all nearly white or black; of the '
            'backgrounds of a generator that was never trained 0 to 0.6 %, of a redrawn one 0.3 %.',
