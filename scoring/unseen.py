@@ -36,8 +36,8 @@ FONT = 0.35, 0.5, 0.7   # height of the letters, in sides
 PAGE = 12               # sides of a page of text that fragments are cut from
 SHIFT = 3               # pixels at most by which border-bound patterns are moved
 COLOUR_ROWS = 2000      # backgrounds in colour, for as many images; further images begin anew
-# what is like a source of training, by the source's name: about 1 % of random textures are plain. So is a fifth
-# of what the adversary's head makes in colour of a generator that was never trained; in monochrome up to 0.6 %
+# what is like a source of training, by its name: about 1 % of random textures are plain. So is, in colour, a
+# fifth of what the adversary's head makes of a generator that was never trained; in monochrome up to 0.6 %
 PLAIN = 'grey', 'white'
 SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted'), 'textures': PLAIN}
 SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',), 'textures': PLAIN, 'adv': PLAIN}
