@@ -1,5 +1,6 @@
 """Augmentation, and batches out of images in memory or on disk."""
 import math
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,17 +69,15 @@ def to_float(x):
 
 def fetcher(images):
     """indices (k,) -> {'x', 'y'[, 'm']}, uint8 and int32, as a function for tf.data."""
-    y = tf.constant(images.y, tf.int32)
+    streamed, y = isinstance(images.x, list), tf.constant(images.y, tf.int32)
     with tf.device('CPU'):
         arrays = {'m': tf.constant(images.m)} if images.m is not None else {}
-        if not isinstance(images.x, list):
+        if not streamed:
             arrays['x'] = tf.constant(images.x)
-
-    streamed = isinstance(images.x, list)
-    paths = tf.constant(images.x) if streamed else None
+    paths = tf.constant([os.fsencode(p) for p in images.x]) if streamed else None   # any bytes name a file
 
     def read(batch):
-        return np.stack([images.read(path.decode()) for path in batch])
+        return np.stack([images.read(os.fsdecode(path)) for path in batch])
 
     def fetch(rows):
         batch = {'y': tf.gather(y, rows), **{k: tf.gather(v, rows) for k, v in arrays.items()}}
@@ -89,15 +88,16 @@ def fetcher(images):
     return fetch
 
 
-def batches(images, prepare, batchsize, seed, first_step=0, parts=1, mine=slice(None)):
+def batches(images, prepare, batchsize, seed, first_step=0, share=(1, slice(None))):
     """Endless tf.data of prepared training batches from step `first_step` on.
 
     Every pass is a permutation of (seed, pass). prepare(batch, key): what a step does that needs no weights
-    (augmentation, random backgrounds); tf.data runs it beside the step before. With `parts` replicas a
-    global batch is cut into that many slices, and those of `mine` come one by one; `step` and `part` tell
-    which it is. Errors: a UserError when there are fewer images than a batch or the replicas do not divide
-    it.
+    (augmentation, random backgrounds); tf.data runs it beside the step before. share: (replicas, which of
+    them are served here): a global batch is cut into a slice for each, and those of this process come one by
+    one; `step` and `part` tell which it is. Errors: a UserError when there are fewer images than a batch or
+    the replicas do not divide it.
     """
+    parts, mine = share
     steps = len(images)//batchsize
     if not steps:
         raise UserError(f'--batchsize {batchsize} is larger than the {len(images)} training images; use at '

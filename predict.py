@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import binarization, cli
+from common import cli
 from common.errors import guard, UserError
 from common.files import printable, whole_file
 from common.quiet import tf
 from mydatagen import to_float
 from readers import folders, frames
 from report import sheets
-from scoring import occlusion
+from scoring import occlusion, overlap
 from scoring.evaluation import precision
 from training import weightfiles
 
@@ -141,8 +141,7 @@ def mask_network(args, about):
     unet, _ = weightfiles.load(path, 'unet', about['shape'], fit=weightfiles.fit_of(about))
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
     name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
-    binarize = binarization.binarizer(name)
-    return lambda x: binarize(unet(x, training=False), x)
+    return overlap.masks(unet, name)
 
 
 # Results
@@ -218,7 +217,7 @@ def tell(args, results, frame):
     n, inner = len(results.rows), f'{frame.inner}x{frame.inner}'
     if results.resized:
         note(f'{results.resized} of {n} images are not {inner}: they were brought to it, with a margin of '
-             f'{frame.margin} black pixels as in training; where objects touch the edge, give more (--margin)')
+             f'{frame.margin} black pixels as in training; where objects touch the edge, more --margin helps')
     if results.bright > n/2:
         mend = 'leave out --invert' if args.invert else 'if these are dark on bright, add --invert'
         note(f'{results.bright} of {n} images have a bright border, but these weights learnt bright objects '

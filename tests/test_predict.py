@@ -198,8 +198,8 @@ def test_explain_adds_the_mask_of_the_unet_that_the_sidecar_names(world, tmp_pat
 
 @pytest.fixture
 def moved(world, tmp_path, monkeypatch):
-    """(new, home): weights and their U-Net lie together in `new`; from `home`, which is now the current folder,
-    the place that the sidecar names leads to another U-Net."""
+    """(new, home): weights and their U-Net lie together in `new`; from `home`, now the current folder, the
+    place that the sidecar names leads to another U-Net."""
     folder, _ = world
     new, home = tmp_path/'new', tmp_path/'home'
     for path in (new, home/'saved'):

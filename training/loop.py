@@ -109,7 +109,7 @@ def _distributed(strategy, data, prepare, batchsize, seed, first):
     def pipeline(context):
         k = parts//context.num_input_pipelines
         mine = slice(context.input_pipeline_id*k, (context.input_pipeline_id + 1)*k)
-        return batches(data.train, prepare, batchsize, seed, first, parts, mine)
+        return batches(data.train, prepare, batchsize, seed, first, (parts, mine))
     # our batches never end, so that the size of each is known to the graph (what a GPU wants, and the steps)
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy.distribute_datasets_from_function(pipeline)
