@@ -35,17 +35,18 @@ class Images:
         return replace(self, x=x, y=self.y[rows], m=None if self.m is None else self.m[rows])
 
 
+@tf.function(jit_compile=True, autograph=False)   # XLA makes one loop of it; compiled once for all augmenters
+def _move(x, m, maps, brightness, fill):
+    both, c = warp(x if m is None else tf.concat([x, m], -1), maps, fill), x.shape[-1]
+    return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
+
+
 def augmenter(flip=False, fill='constant', until=math.inf):
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
     fill: what comes in from outside, `constant` (0) or `nearest`. until: from this step on images are only
     mirrored, if that. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
-    @tf.function(jit_compile=True, autograph=False)   # XLA makes one loop of it
-    def move(x, m, maps, brightness):
-        both, c = warp(x if m is None else tf.concat([x, m], -1), maps, fill), x.shape[-1]
-        return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
-
     def augment(x, m, key):
         n, (h, w) = tf.shape(x)[0], x.shape[1:3]
         on = tf.cast(tf.cast(key.step, tf.float32) < until, tf.float32)
@@ -58,7 +59,7 @@ def augmenter(flip=False, fill='constant', until=math.inf):
         cx, cy = (w - 1)/2, (h - 1)/2
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
         brightness = 1 + on*(key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS) - 1)
-        return move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness)
+        return _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, fill)
     return augment
 
 
