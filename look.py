@@ -12,6 +12,7 @@ from readers import reading
 from report import formats
 from report.sheets import MOST, png, save_sheet
 
+
 def _parts(data):
     """{name: (images, paste)} of training, validation and test images."""
     parts = {'train': (data.train, None), 'validation': (data.validation, None)}

@@ -68,6 +68,7 @@ def parse(argv=None):
 
 
 def note(text):
+    """One line beside the results."""
     print(f'note: {text}', file=sys.stderr)
 
 
@@ -147,6 +148,7 @@ def mask_network(args, about):
 # Results
 
 def line_of(row):
+    """A row as one line, its cells parted by tabs."""
     text = f'{printable(row["image"])}\t{row["class"]}\t{100*row["confidence"]:.1f} %'
     if 'mask' in row:
         text += f'\tmask {100*row["mask"]:.0f} %\tlook inside {100*row["look_inside"]:.0f} %'
@@ -154,6 +156,7 @@ def line_of(row):
 
 
 def write_csv(path, rows, explained):
+    """The rows as a CSV file; names that are no text keep their bytes. Errors: UserError for no room."""
     fields = ['image', 'class', 'confidence', *(['mask', 'look_inside'] if explained else [])]
     with whole_file(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8',
                                              errors='surrogateescape') as f:
@@ -187,6 +190,7 @@ def title(args, n, mask):
 
 
 class Results(NamedTuple):
+    """What is left when all images are predicted."""
     rows: list       # of the CSV file
     cells: list      # of the sheet
     bright: int      # images with a bright border

@@ -75,6 +75,18 @@ def test_every_image_gets_the_networks_class_and_confidence_in_order(world, tmp_
     assert [line.split('\t')[:2] for line in out] == [[r['image'], r['class']] for r in rows]
 
 
+def test_names_of_any_bytes_are_predicted_written_down_and_drawn(world, tmp_path, capsys):
+    folder, _ = world
+    (tmp_path/'in').mkdir()
+    name = os.fsdecode(b'caf\xe9 \xff.png')
+    shutil.copy(folder/'photos'/'0.png', tmp_path/'in'/name)
+    assert predict.main([str(folder/'classifier'), str(tmp_path/'in'), '--csv', str(tmp_path/'p.csv'),
+                         '--sheet', str(tmp_path/'p.png')]) == 0
+    with open(tmp_path/'p.csv', encoding='utf-8', errors='surrogateescape') as f:
+        assert os.path.join(tmp_path, 'in', name) in f.read()
+    assert r'caf\udce9 \udcff.png' in capsys.readouterr().out and (tmp_path/'p.png').is_file()
+
+
 def test_attention_weights_predict_too(world, capsys):
     folder, _ = world
     assert predict.main([str(folder/'a'), str(folder/'photos')]) == 0
@@ -261,6 +273,7 @@ def test_the_unet_is_found_from_the_folder_of_the_weights(world, moved, monkeypa
     new, photo = moved[0], world[0]/'photos'/'1.png'
     masks = new.parent/'masks'
     masks.mkdir()
+    monkeypatch.chdir('/')
     for ending in '.json', '.weights.h5':
         os.rename(new/('unet' + ending), masks/('u' + ending))
     know(new, trained_from={'unet': '../masks/u'}, identity={'parents': {'unet': digest(masks/'u')}})
