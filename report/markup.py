@@ -61,7 +61,8 @@ def page(title, *content):
 
 def table(content):
     """The columns, rows and notes of a formats.Table; a wide one scrolls inside its own box."""
-    kinds = ['number' if any(re.match(r'[-+]?\d', c) for c in cells) else 'text' for cells in zip(*content.rows)]
+    kinds = ['number' if any(re.match(r'[-+]?\d', c) for c in cells) else 'text'
+             for cells in zip(*content.rows)]
     head = element('tr', *(element('th', c, class_=k) for c, k in zip(content.columns, kinds)))
     rows = [element('tr', *(element('td', c, class_=k) for c, k in zip(row, kinds))) for row in content.rows]
     box = element('div', element('table', element('thead', head), element('tbody', *rows)), class_='scroll',
