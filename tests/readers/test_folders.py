@@ -10,6 +10,7 @@ from PIL import Image
 
 import mydatagen
 import mydatasets
+import toys
 from common.errors import UserError
 from mydatagen import in_order
 from pictures import converted, cut, huge_png, needs_signs, noise, save, SIGNS
@@ -255,7 +256,7 @@ def test_what_is_known_of_damage_holds_no_pixels(photos):
 @pytest.fixture
 def forgetful():
     """Nothing looked at or decoded before counts."""
-    for cache in mydatasets._checked, mydatasets._pixels:
+    for cache in mydatasets._checked, photographs.pixels, photographs.masks:
         cache.cache_clear()
 
 
