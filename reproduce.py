@@ -196,13 +196,13 @@ def record(plan, name):
     ensure(plan, name)
     data = plan.load()
 
-    def say(row):
+    def say(row, found=None):
         rowfile.append(accuracy_csv, row)
         print(f'{dataset} {name} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %', flush=True)
     with evaluation.precision():   # float32: rows do not depend on the processor
         model, about = weightfiles.load(plan.path(name), evaluation.KINDS, data)
-        evaluation.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, name,
-                          'attack' in missing, each=say)
+        wanted = {t: tests[t] for t in missing if t != 'attack'}
+        evaluation.evaluate(model, about, evaluation.Exam(data, wanted, 'attack' in missing, name), say)
 
 
 def record_masks(plan):
@@ -223,9 +223,9 @@ def record_masks(plan):
     with evaluation.precision():
         unet, about = weightfiles.load(plan.path('unet'), 'unet', data)
         for binarize in missing:
-            rowfile.append(path, overlap.unet_row(unet, about, data, test, binarize))
+            rowfile.append(path, overlap.unet_row(unet, about, overlap.MaskExam(data, test, binarize)))
         if raw_missing:
-            rowfile.append(path, overlap.raw_row(data, test))
+            rowfile.append(path, overlap.raw_row(overlap.MaskExam(data, test)))
 
 
 def checked(plan):

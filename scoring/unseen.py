@@ -218,7 +218,7 @@ def backgrounds(family, side, rows, channels=1, seed=SEED):
 
 
 def paste(family, images, halo):
-    """(x, rows) -> x before its own background of the family, outside its object grown by `halo` pixels."""
+    """(x, rows) -> x on its own background of the family, outside its object grown by `halo` pixels."""
     def onto(x, rows):
         side, channels = x.shape[1], x.shape[-1]
         n, masks = len(images()), images().m
