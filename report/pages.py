@@ -65,7 +65,7 @@ def draw_figures(out, plans, rows):
 
 
 def draw(path, plan, rows):
-    name = mydatasets.label(plan.dataset)
+    name = plan.label
     found = tables.select(rows, name)[0]
     means = {m: {t: np.mean(list(s.values())) for t, s in tests.items()} for m, tests in found.items()}
     if plan.monochrome and 'original' in found.get('baseline', {}):
