@@ -18,8 +18,8 @@ def add_arguments(p):
                    help='rows, tables and figures; rows there count as done')
     p.add_argument('--saved', metavar='DIR', help='weights of the phases; None: OUT/saved')
     p.add_argument('--name', type=label,
-                   help='label of the data set in rows, files and tables; None: its own, which folder:A/photos '
-                   'and folder:B/photos share')
+                   help='label of the data set in rows, files and tables; None: its own, which is the last '
+                   "part of a folder's path")
     p.add_argument('--limit', type=cli.whole(1), help='as for the trainers')
     p.add_argument('--batchsize', type=cli.whole(1), help="as for the trainers; None: the recipe's")
     p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
