@@ -135,8 +135,8 @@ def test_a_run_continued_at_any_step_sees_what_it_would_have_seen(first):
 def test_the_slices_of_the_replicas_make_up_the_batch_of_one_device(first):
     whole = collect(4, numbered(), plain, 8, 0, first)
     # one process with two devices: slices in turn; then two processes
-    both = collect(8, numbered(), plain, 8, 0, first, 2)
-    one, two = (collect(4, numbered(), plain, 8, 0, first, 2, slice(i, i + 1)) for i in (0, 1))
+    both = collect(8, numbered(), plain, 8, 0, first, (2, slice(None)))
+    one, two = (collect(4, numbered(), plain, 8, 0, first, (2, slice(i, i + 1))) for i in (0, 1))
     for i, batch in enumerate(whole):
         for pair in (both[2*i:2*i + 2], (one[i], two[i])):
             assert [int(b['part']) for b in pair] == [0, 1] and {int(b['step']) for b in pair} == {first + i}
@@ -173,4 +173,4 @@ def test_pixels_become_numbers_from_0_to_1():
 @pytest.mark.parametrize('batchsize, parts, word', [(24, 1, 'use at most 23'), (9, 2, 'replicas')])
 def test_batches_that_cannot_be_made_are_refused(batchsize, parts, word):
     with pytest.raises(UserError, match=word):
-        batches(numbered(), plain, batchsize, 0, 0, parts)
+        batches(numbered(), plain, batchsize, 0, 0, (parts, slice(None)))

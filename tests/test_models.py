@@ -273,11 +273,15 @@ def test_weights_load_by_any_of_their_names(saved):
         assert weightfiles.load(saved[1] + name)[1]['kind'] == 'classifier'
 
 
+def like(**given):
+    return {'like': weightfiles.Like(**{'shape': (16, 16, 1), **given})}
+
+
 @pytest.mark.parametrize('asked, word', [
     ({'kind': 'unet'}, 'needed is unet'), ({'kind': ('unet', 'attention')}, 'unet or attention'),
-    ({'shape': (32, 32, 1)}, r'\(16, 16, 1\)'), ({'shape': (16, 16, 3)}, '--size'),
-    ({'classes': list('ab')}, '3 classes'), ({'classes': list('abd')}, 'other classes'),
-    ({'classes': list('acb')}, 'other classes'), ({'fit': 'pad'}, '--fit crop')])
+    (like(shape=(32, 32, 1)), r'\(16, 16, 1\)'), (like(shape=(16, 16, 3)), '--size'),
+    (like(classes=list('ab')), '3 classes'), (like(classes=list('abd')), 'other classes'),
+    (like(classes=list('acb')), 'other classes'), (like(fit='pad'), '--fit crop')])
 def test_weights_that_do_not_fit_what_is_asked_are_refused(saved, asked, word):
     with pytest.raises(UserError, match=word) as e:
         weightfiles.load(saved[1], **asked)

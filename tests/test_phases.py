@@ -19,7 +19,7 @@ from common.keys import Key
 from common.quiet import keras, tf
 from mybackgrounds import Adversary
 from mydatagen import augmenter
-from readers import reading
+from readers.reading import Reading
 from toys import CLASSES, moved, SHAPE, values
 from training import restarts, steps, weightfiles
 
@@ -231,8 +231,8 @@ def test_the_pool_remembers_the_newest_backgrounds_and_recalls_only_what_is_ther
     for step, held in ((0, 3), (1, 6), (2, 8), (3, 8)):
         fresh = tf.fill((3, 4, 4, 1), (step + 1)/10)
         assert int(mybackgrounds.remember(pool, fresh, Key.of(0, step))) == held
-        shown = mybackgrounds.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step)).numpy()[:, 0, 0, 0]
-        there = set(np.round(shown*10).astype(int))
+        shown = mybackgrounds.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step))
+        there = set(np.round(shown.numpy()[:, 0, 0, 0]*10).astype(int))
         assert there == [{1}, {1, 2}, {1, 2, 3}, {2, 3, 4}][step]
     assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [2, 2, 3, 3, 3, 4, 4, 4]
 
@@ -320,14 +320,14 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
         history = json.load(f)
     assert [line['epoch'] for line in history] == [1, 2]
     assert all(np.isfinite(v) for line in history for v in line.values())
-    model, _ = weightfiles.load(str(tmp_path/'out'), shape=SHAPE, classes=CLASSES)
+    model, _ = weightfiles.load(str(tmp_path/'out'), like=weightfiles.Like(SHAPE, None, CLASSES))
     assert np.isfinite(model(np.zeros((1, *SHAPE), np.float32))).all()
 
 
 def test_what_to_run_next_reads_the_same_images():
     given = ['--data-dir', 'my sets', '--size', '32', '--fit', 'pad', '--skip-damaged']
-    assert reading.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
-    assert reading.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
+    assert Reading.of(train1.parse(['folder:parts', *given, '--epochs', '3'])).words() == given
+    assert Reading.of(train1.parse(['toy', '--fit', 'crop'])).words() == []
 
 
 @pytest.mark.slow
@@ -415,3 +415,29 @@ def test_masks_of_x_above_0_are_refused_for_colour():
     data = mydatasets.load('toy')._replace(shape=(16, 16, 3))
     with pytest.raises(UserError, match='colour'):
         train3.mask_source(train3.parse(['toy', 'f', 'heuristic', 'otsu', 'adv']), data, None)
+
+
+# The rate follows the network
+
+def test_every_phase_of_a_backbone_trains_at_the_rate_of_backbones():
+    small, large = {'width': 32}, {'backbone': 'VGG19'}
+    assert mymodels.learning_rate(small) == 1e-3 and mymodels.learning_rate(large) == 1e-5
+    for words in ([], ['--paper']):
+        args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *words])
+        assert args.lr is None   # so that phase 3 asks the classifier's own network
+        assert train3.fingerprint(args, ['a']) != train3.fingerprint(args, ['a'], large=True)
+    given = train3.parse(['toy', 'f', 'u', 'otsu', 'adv', '--lr', '1e-4'])
+    assert train3.fingerprint(given, ['a'], large=True) == train3.fingerprint(given, ['a'])
+
+
+@pytest.mark.slow
+def test_phase_3_of_a_backbone_moves_it_slowly(tmp_path):
+    photographs = toys.photographs(tmp_path/'photos', side=32)
+    words = [f'folder:{photographs}', '--size', '32', *toys.FEW, '--batchsize', '4']
+    backbone = ['--backbone', 'MobileNetV2', '--backbone-weights', 'none', '--dense', '4']
+    assert train1.main([*words, *backbone, '--output', str(tmp_path/'f')]) == 0
+    weightfiles.save(mymodels.unet((32, 32, 3), 4), str(tmp_path/'u'), kind='unet', dataset='photos',
+                     shape=[32, 32, 3], classes=['cat', 'dog'], network={'width': 4}, settings='u')
+    assert train3.main([words[0], str(tmp_path/'f'), str(tmp_path/'u'), 'snap', 'textures', *words[1:],
+                        '--output', str(tmp_path/'z')]) == 0
+    assert weightfiles.read_sidecar(str(tmp_path/'z'))['arguments']['lr'] == mymodels.BACKBONE_RATE

@@ -10,25 +10,25 @@ import toys
 
 NOUNS = 'mybackgrounds', 'mydatagen', 'mydatasets', 'mymodels'
 ROOMS = 'common', 'readers', 'training', 'scoring', 'report'
-COMMANDS = ('train1', 'train2', 'train3', 'train_att', 'evaluate', 'evaluate_seg', 'reproduce', 'predict', 'export',
-            'launch', 'look')
+COMMANDS = ('train1', 'train2', 'train3', 'train_att', 'evaluate', 'evaluate_seg', 'reproduce', 'predict',
+            'export', 'launch', 'look')
 # who may import what, beside itself; the rooms' docstrings repeat it
 BELOW = {'common': (), 'readers': ('common',), 'nouns': ('common', 'readers'),
          'training': ('common', 'readers', 'nouns'), 'scoring': ('common', 'readers', 'nouns'),
          'report': ('common', 'readers', 'nouns', 'training', 'scoring'),
          'commands': ('common', 'readers', 'nouns', 'training', 'scoring', 'report')}
 RUNS_COMMANDS = 'reproduce',
-TOP = {*(f'{name}.py' for name in (*NOUNS, *COMMANDS)), 'README.md', 'requirements.txt', 'requirements-dev.txt',
-       'Makefile', 'pyproject.toml', 'LICENSE', '.gitignore', '.ci', 'tests', 'results', 'weights', 'benchmarks',
-       'docs', *ROOMS}
+TOP = {*(f'{name}.py' for name in (*NOUNS, *COMMANDS)), *ROOMS, 'README.md', 'LICENSE', 'Makefile',
+       'requirements.txt', 'requirements-dev.txt', 'pyproject.toml', '.gitignore', '.ci', 'tests', 'results',
+       'weights', 'benchmarks', 'docs'}
 MOST_LINES, MOST_ARGUMENTS, README_LINES = 300, 6, 220
 
 
 def tracked():
     """Files that git knows, or, in an exported tree, all that lie there; relative to the root."""
     if os.path.isdir(os.path.join(toys.ROOT, '.git')) or os.path.isfile(os.path.join(toys.ROOT, '.git')):
-        listed = subprocess.run(['git', 'ls-files'], cwd=toys.ROOT, capture_output=True, text=True, check=True)
-        return [f for f in listed.stdout.splitlines() if os.path.exists(os.path.join(toys.ROOT, f))]
+        listed = subprocess.check_output(['git', 'ls-files'], cwd=toys.ROOT, text=True).splitlines()
+        return [f for f in listed if os.path.exists(os.path.join(toys.ROOT, f))]
     return [os.path.relpath(os.path.join(folder, f), toys.ROOT)
             for folder, _, files in os.walk(toys.ROOT) for f in files]
 
@@ -53,8 +53,8 @@ def imports(text):
         if isinstance(node, ast.Import):
             found |= {a.name for a in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # `from training import loop` imports training.loop
-            found |= {f'{node.module}.{a.name}' if node.module in ROOMS else node.module for a in node.names}
+            whole = node.module in ROOMS   # `from training import loop` imports training.loop
+            found |= {f'{node.module}.{a.name}' if whole else node.module for a in node.names}
     return {m for m in found if place(m)}
 
 
@@ -102,7 +102,8 @@ def strangers(files):
 
 @pytest.fixture(scope='module')
 def code():
-    return {f: source(f) for f in tracked() if f.endswith('.py') and place(f.removesuffix('.py').split('/')[0])}
+    return {f: source(f) for f in tracked()
+            if f.endswith('.py') and place(f.removesuffix('.py').split('/')[0])}
 
 
 def test_rooms_import_only_what_lies_below_them_and_nobody_imports_commands(code):
@@ -135,7 +136,8 @@ def test_a_circle_is_found_even_through_a_late_import():
 
 
 def test_a_stranger_at_the_top_level_is_found():
-    assert strangers(['train1.py', 'training/loop.py', 'myhelpers.py', 'notes.txt']) == ['myhelpers.py', 'notes.txt']
+    files = ['train1.py', 'training/loop.py', 'myhelpers.py', 'notes.txt']
+    assert strangers(files) == ['myhelpers.py', 'notes.txt']
 
 
 @pytest.mark.parametrize('room', ROOMS)

@@ -11,7 +11,7 @@ import toys
 import train1
 import train2
 import train3
-from training import checkpoints, identity, weightfiles
+from training import checkpoints, identity, start, weightfiles
 
 WORDS = [*toys.FEW, '--width', '4', '--dense', '8']
 
@@ -21,15 +21,7 @@ def run(output, *words, dataset='toy', script=train1):
 
 
 def folder(root, seed=0):
-    """A folder data set of noise, 16 pixels."""
-    random = np.random.RandomState(seed)
-    for split, n in (('train', 16), ('test', 2)):
-        for name in ('cat', 'dog'):
-            os.makedirs(root/split/name, exist_ok=True)
-            for i in range(n):
-                pixels = random.randint(0, 255, (16 + seed, 16, 3)).astype(np.uint8)
-                Image.fromarray(pixels).save(root/split/name/f'{i}.png')
-    return f'folder:{root}'
+    return f'folder:{toys.photographs(root, seed=seed)}'
 
 
 @pytest.fixture
@@ -42,9 +34,8 @@ def finished(tmp_path):
 def begun(finished):
     """A checkpoint of a run that was stopped."""
     shutil.move(str(finished) + '.weights.h5', str(finished) + '.away')
-    job = train1.start.begin(train1.parse(['toy', *WORDS, '--output', str(finished) + '2']), 'none')
-    about = weightfiles.json.loads((finished.parent/'x.json').read_text())
-    job = train1.start.dataclasses.replace(job, fingerprint=about['settings'])
+    settings = json.loads((finished.parent/'x.json').read_text())['settings']
+    job = start.begin(train1.parse(['toy', *WORDS, '--output', str(finished) + '2']), settings)
     job = job.settled(output=str(finished))
     checkpoints.write_checkpoint(job, 2, {}, {'history': [], 'seen': {}, 'attempt': 0, 'seconds': 1.})
     return finished
