@@ -117,7 +117,7 @@ def _figure(out, *parts):
 
 def draw(out, plan, rows):
     """The figures of one data set; those that need weights come last."""
-    name = mydatasets.label(plan.dataset)
+    name = plan.label
     results = selection.select(rows, name)
     if plan.monochrome and 'original' in results.methods.get('baseline', {}):
         figures.teaser(_figure(out, name, 'teaser'), plan.load().tests,

@@ -57,18 +57,18 @@ def plan(**changes):
     return reproduce.Plan(args, 'toy', 0, True)
 
 
-def test_settings_of_a_row_follow_the_whole_chain_of_phases():
-    base = plan()
-    assert base.settings('proposal') == plan().settings('proposal')
-    assert base.settings('proposal') != base.settings('textures')
-    assert base.settings('proposal') != plan(limit=100).settings('proposal')
-    assert base.settings('proposal') == plan(precision='float32').settings('proposal')
-    assert base.settings('proposal') == base._replace(seed=1).settings('proposal')   # it has its own column
+def test_the_fingerprint_of_a_row_follows_the_whole_chain_of_phases():
+    of = reproduce.fingerprint
+    wanted = of(plan(), 'proposal')
+    assert wanted == of(plan(), 'proposal') != of(plan(), 'textures')
+    assert wanted != of(plan(limit=100), 'proposal')
+    assert wanted == of(plan(precision='float32'), 'proposal') == of(plan(name='shapes'), 'proposal')
+    assert wanted == of(plan()._replace(seed=1), 'proposal')   # it has its own column
     args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv'])
-    assert train3.settings(args, ['a', 'b']) != train3.settings(args, ['a', 'c'])
+    assert train3.fingerprint(args, ['a', 'b']) != train3.fingerprint(args, ['a', 'c'])
 
 
-def test_an_option_given_at_its_default_does_not_change_the_settings():
+def test_an_option_given_at_its_default_does_not_change_the_fingerprint():
     plain, given = (train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *more]) for more in ([], ['--halo', '2']))
     assert options.fingerprint('train3', plain) == options.fingerprint('train3', given)
 
