@@ -79,7 +79,7 @@ def run(args):
     names, found = [os.path.basename(weightfiles.stem(p)) for p in args.weights], []
     with precision(args.precision):
         for name, path in zip(names, args.weights):
-            model, about = weightfiles.load(path, KINDS, data.shape, data.classes, data.fit)
+            model, about = weightfiles.load(path, KINDS, data)
             found.append(evaluate(model, about, exam, functools.partial(keep, args, name)))
     if not args.quiet:
         formats.show(table(names, found))

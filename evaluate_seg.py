@@ -48,7 +48,7 @@ def pictures(path, unet, exam, count=PICTURES):
     m = unet(x, training=False)
     b = binarization.binarizer(exam.binarize, exam.area)(m, x)
     z = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
-    figures.masks(path, *(np.asarray(v) for v in (x, m, b, z)))
+    figures.masks(path, [np.asarray(v) for v in (x, m, b, z)])
 
 
 def table(rows, name):
@@ -65,7 +65,7 @@ def run(args):
     data = load_data(args)
     name, test = mydatasets.with_truth(data)
     with precision(args.precision):
-        unet, about = weightfiles.load(args.unet, 'unet', data.shape, fit=data.fit)
+        unet, about = weightfiles.load(args.unet, 'unet', data)
         exam = MaskExam(data, test, args.binarize, args.area, args.method, args.batchsize)
         rows = [unet_row(unet, about, exam), raw_row(exam)]
         if args.imsave:

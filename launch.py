@@ -24,21 +24,27 @@ LOOK_SECONDS = 0.1    # between two looks at the workers
 
 def parse(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--workers', default='2', metavar='N', help='processes to start (default: 2)')
-    p.add_argument('script', help=f'one of {", ".join(SCRIPTS)}')
+    p.add_argument('--workers', type=number, default=2, metavar='N', help='processes to start (default: 2)')
+    p.add_argument('script', type=trainer, help=f'one of {", ".join(SCRIPTS)}')
     p.add_argument('words', nargs=argparse.REMAINDER, help='its arguments')
 
     def error(message):
         print(f'error: {message}; see --help', file=sys.stderr)
         raise SystemExit(2)
     p.error = error
-    args = p.parse_args(argv)
-    if not args.workers.isdecimal() or not 1 <= int(args.workers) <= MAX_WORKERS:
-        error(f'--workers {args.workers!r} is no whole number from 1 to {MAX_WORKERS}')
-    if os.path.basename(args.script) not in SCRIPTS:
-        error(f'{args.script!r} does not train; give one of {", ".join(SCRIPTS)}')
-    args.workers = int(args.workers)
-    return args
+    return p.parse_args(argv)
+
+
+def number(text):
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 1 to {MAX_WORKERS}')
+    return int(text)
+
+
+def trainer(text):
+    if os.path.basename(text) not in SCRIPTS:
+        raise argparse.ArgumentTypeError(f'{text!r} does not train; give one of {", ".join(SCRIPTS)}')
+    return text
 
 
 def free_ports(n):

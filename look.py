@@ -9,6 +9,7 @@ from common import cli
 from common.errors import guard
 from common.files import printable
 from readers import reading
+from readers.reading import Reading
 from report import formats
 from report.sheets import MOST, png, save_sheet
 
@@ -61,16 +62,13 @@ def arguments():
                    'NAME_backgrounds and NAME_noises')
     p.add_argument('--sheet', type=png, metavar='FILE.png', help='to write; None: saved/DATASET-sheet.png')
     p.add_argument('--each', type=cli.whole(1, 20), default=3, metavar='K', help='pictures of each class')
-    p.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    p.add_argument('--size', type=cli.whole(8), help='side in pixels; None: that of the set')
     p.add_argument('--limit', type=cli.whole(1), help='use only N training images', metavar='N')
-    reading.add_folder_arguments(p)
+    reading.add_arguments(p)
     return p
 
 
 def run(args):
-    data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, fit=args.fit,
-                           skip_damaged=args.skip_damaged)
+    data = mydatasets.load(args.dataset, Reading.of(args), args.limit)
     parts = _parts(data)
     formats.show(counts(parts, data.classes)._replace(title=f'Images of {printable(args.dataset)}'))
     sections = [(f'{name}: {len(images):,} images', _cells(images, paste, data.classes, args.each))

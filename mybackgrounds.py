@@ -8,10 +8,12 @@ import numpy as np
 from skimage import draw
 
 from common.errors import UserError
+from common.keys import Stream
 from common.geometry import warp
 from common.quiet import tf
 
 CONTRAST = 1., 20.       # of random thresholds: the slope of the sigmoid
+POOL_BYTES = 2**27       # of remembered backgrounds, at most: they stand in every checkpoint too
 TEXTURE_CELLS = 2., 32.  # cells across the image at the coarsest and the finest scale
 
 
@@ -189,6 +191,97 @@ def patterns_source(side):
     return patterns
 
 
+# The adversary: the source that learns
+
+def reverse(b, scale):
+    """b itself forward, -scale times the gradient backward: the generator ascends on what f descends on."""
+    return (1 + scale)*tf.stop_gradient(b) - scale*b
+
+
+class Adversary:
+    """f_b: a background generator, how its output becomes a background, and a pool of those it made before.
+
+    head: `plain`, the sigmoid of its logits (the paper), or `threshold`, a random threshold and contrast.
+    role: `trained`, or the controls `untrained` (its first random weights stay) and `redrawn` (new ones at
+    every step). fresh: with a pool every fresh-th background is new, the others are remembered ones.
+    """
+
+    def __init__(self, net, head='threshold', role='trained', pool=0, fresh=1):
+        self.net, self.head, self.role = net, head, role
+        self.turns = fresh if pool else 1
+        self.pool = None
+        if self.turns > 1:
+            # half precision: the smallest numbers that collectives between machines carry
+            shape = net.output_shape[1:]
+            rows = max(1, min(pool, POOL_BYTES//(2*math.prod(shape))))
+            self.pool = tf.Variable(tf.zeros((rows, *shape), tf.float16), trainable=False,
+                                    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+
+    @property
+    def learns(self):
+        return self.role == 'trained'
+
+    def draw(self, n, key):
+        """(n, h, w, c) fresh backgrounds in [0, 1]."""
+        z = key.normal(n, self.net.input_shape[1:])
+        logits = redrawn(self.net, z, key.fold(3)) if self.role == 'redrawn' else self.net(z, training=True)
+        if self.head == 'plain':
+            return tf.sigmoid(logits)
+        return tinted(threshold(logits, key.fold(1)), key.fold(2))
+
+    def __call__(self, x, key):
+        """A source like the others, for pictures."""
+        return self.draw(len(x), key)
+
+    def play(self, x, batch, key):
+        """(backgrounds for x, the fresh ones among them) in a step whose batch has `batch` images.
+
+        The gradient of the fresh ones is turned, so that the generator ascends.
+        """
+        fresh = self.draw(len(x[::self.turns]), key.fold(Stream.ADVERSARY))
+        shown = reverse(fresh, batch/len(fresh)) if self.learns else tf.stop_gradient(fresh)
+        sources = [lambda x, key: shown]
+        if self.pool is not None:
+            sources += [recall(self.pool, remember(self.pool, fresh, key))]*(self.turns - 1)
+        return mixed(sources)(x, key.fold(Stream.POOL)), fresh
+
+
+def redrawn(net, z, key):
+    """net(z) with new random weights: uniform kernels (Glorot and Bengio 2010), biases 0. All replicas draw
+    the same ones."""
+    weights = []
+    for i, v in enumerate(net.trainable_variables):
+        kernel = len(v.shape) == 4                       # (h, w, in, out)
+        limit = (6/(v.shape[0]*v.shape[1]*(v.shape[2] + v.shape[3])))**0.5 if kernel else 0.
+        weights.append(limit*tf.random.stateless_uniform(v.shape, key.fold(i).seed, -1., 1.))
+    return net.stateless_call(weights, [], z, training=True)[0]
+
+
+def remember(pool, fresh, key):
+    """Writes the fresh backgrounds of all replicas over the oldest of the pool; returns how many it holds."""
+    new = tf.cast(tf.stop_gradient(fresh), pool.dtype)
+    if key.parts > 1:
+        new = tf.distribute.get_replica_context().all_gather(new, 0)
+    size, count = pool.shape[0], key.parts*len(fresh)
+    rows = (key.step*count + tf.range(count, dtype=tf.int64)) % size
+    pool.scatter_update(tf.IndexedSlices(new[-size:], rows[-size:]))   # no row twice in one update
+    return tf.minimum((key.step + 1)*count, size)
+
+
+def recall(pool, held):
+    """Source of remembered backgrounds, mirrored at random in both directions. held: how many are there."""
+    def recalled(x, key):
+        n = tf.shape(x)[0]
+        rows = tf.cast(key.uniform(n)*tf.cast(held, tf.float32), tf.int64)
+        b = tf.cast(tf.gather(pool, rows), tf.float32)
+        u = key.fold(1).uniform(n, (2, 1, 1, 1))
+        b = tf.where(u[:, 0] < 0.5, b[:, :, ::-1], b)
+        return tf.where(u[:, 1] < 0.5, b[:, ::-1], b)
+    return recalled
+
+
+# Several sources
+
 def mixed(sources):
     """One source out of several: the images of a batch take turns (a batch is in random order)."""
     def mix(x, key):
@@ -205,24 +298,3 @@ def interleave(parts, n):
     padded = [tf.pad(p, [[0, longest - tf.shape(p)[0]]] + [[0, 0]]*(p.shape.rank - 1)) for p in parts]
     stacked = tf.stack(padded, 1)
     return tf.reshape(stacked, tf.concat([[longest*len(parts)], tf.shape(stacked)[2:]], 0))[:n]
-
-
-def validation_shapes(x, key, count=12):
-    """The validation family, never trained on: random ellipses, rectangles and lines on a plain ground,
-    grey or coloured in half of the images, black and white in the others."""
-    n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
-    grid = tf.cast(tf.range(side), tf.float32)
-    b = tf.ones_like(x)*key.fold(0).uniform(n, (1, 1, channels))
-    for i in range(count):
-        u = key.fold(1 + i).uniform(n, (6, 1, 1))
-        angle = math.pi*u[:, 2]
-        dx, dy = grid[None, None, :] - side*u[:, 0], grid[None, :, None] - side*u[:, 1]
-        along, across = dx*tf.cos(angle) + dy*tf.sin(angle), dy*tf.cos(angle) - dx*tf.sin(angle)
-        long, wide = side*(0.05 + 0.2*u[:, 3]), side*(0.05 + 0.2*u[:, 4])
-        shapes = (tf.square(along/long) + tf.square(across/wide) < 1,
-                  (abs(along) < long) & (abs(across) < wide),
-                  abs(across) < 1)
-        kind = tf.cast(3*u[:, 5], tf.int32)
-        inside = tf.where(kind == 0, shapes[0], tf.where(kind == 1, shapes[1], shapes[2]))[..., None]
-        b = tf.where(inside, key.fold(50 + i).uniform(n, (1, 1, channels)), b)
-    return tf.where(key.fold(100).uniform(n, (1, 1, 1)) < 0.5, tf.round(b), b)

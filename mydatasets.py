@@ -14,20 +14,22 @@ from common.quiet import tf
 from mydatagen import Images, in_order, to_float
 from readers import folders, photographs
 from readers.catalogue import from_tfds
-from readers.sources import digits, prates, PRATES_SIDE, SPLIT_SEED, synsigns, synthdigits, toy
+from readers.reading import Reading
+from readers.sources import digits, prates, PRATES_SIDE, synsigns, synthdigits, toy
+from readers.splits import limited, split_rows
+
+
+PLAIN = Reading()          # images as their set brings them
+HALO = 2                   # pixels around the object that a test background leaves untouched
+FOLDER_SIDE = 64           # pixels, unless --size
+MEMORY_BYTES = 1_000_000_000   # decoded photographs of a folder that may stay in memory; more are streamed
+MASK_BYTES = MEMORY_BYTES//4   # of the masks of one streamed split
 
 
 def label(dataset):
     """A data set's name as part of a file name."""
     return re.sub(r'[^\w.-]+', '-', dataset.removeprefix('folder:').rstrip('/').split('/')[-1]
                   if dataset.startswith('folder:') else dataset)
-
-
-VALIDATION_SHARE = 0.1
-HALO = 2                   # pixels around the object that a test background leaves untouched
-FOLDER_SIDE = 64           # pixels, unless --size
-MEMORY_BYTES = 1_000_000_000   # decoded photographs of a folder that may stay in memory; more are streamed
-MASK_BYTES = BACKGROUND_BYTES = MEMORY_BYTES//4   # masks of one streamed split; photographs for `real`
 
 
 class Test(NamedTuple):
@@ -88,7 +90,6 @@ SOURCES = {
     'synthdigits': Source(synthdigits),
     'synsigns': Source(synsigns),
 }
-PHOTOGRAPHS = {'prates': (prates, PRATES_SIDE, True)}   # data_dir -> folders.Folder; side; flip
 # train on the first, test on both; classes that both have, in one order
 STL10_TO_CIFAR10 = {'car': 'automobile'}
 PAIRS = {
@@ -118,34 +119,11 @@ def find(name):
 
 
 @functools.lru_cache(maxsize=8)
-def _read(name, split, size, data_dir):
+def _read(name, split, reading):
     """(x, y, classes) of one split, read once a process."""
     source = find(name)[0]
-    x, y, classes = source.read(source.splits[split], size, data_dir)
-    return x if size else pad32(x), y, classes
-
-
-def split_rows(y, share=VALIDATION_SHARE):
-    """(training rows, validation rows): `share` of every class, at least one, by SPLIT_SEED alone."""
-    order = np.random.RandomState(SPLIT_SEED).permutation(len(y))
-    held = np.zeros(len(y), bool)
-    for c in np.unique(y):
-        mine = order[y[order] == c]
-        held[mine[:max(1, round(share*len(mine)))]] = True
-    return np.sort(order[~held[order]]), np.sort(order[held[order]])
-
-
-def limited(y, limit):
-    """The rows of a subset of `limit` images, classes in turn, so that a small one still has all of them."""
-    if limit is None:
-        return np.arange(len(y))
-    if limit < 2*len(np.unique(y)):
-        raise UserError(f'--limit {limit} leaves less than two images a class; use {2*len(np.unique(y))} '
-                        'or more')
-    rank = np.zeros(len(y), int)
-    for c in np.unique(y):
-        rank[y == c] = np.arange((y == c).sum())
-    return np.sort(np.lexsort((np.arange(len(y)), rank))[:limit])
+    x, y, classes = source.read(source.splits[split], reading.size, reading.data_dir)
+    return x if reading.size else pad32(x), y, classes
 
 
 def true_mask(x, halo=HALO):
@@ -181,56 +159,51 @@ def _tests(images, suffix, side):
     return tests
 
 
-def load(name, data_dir=None, size=None, limit=None, train=True, fit=photographs.FITS[0], skip_damaged=False,
-         backgrounds=None):
+def load(name, reading=PLAIN, limit=None, train=True, backgrounds=None):
     """The named Dataset. Training and validation images are read now, tests when they are first used.
 
     limit: number of training images, before the validation images are held out. train: False leaves them out
-    where only tests are needed (named sets). fit, skip_damaged: of folders of photographs. backgrounds: a
-    folder of photographs for `real`, instead of those that the set brings. Errors: UserError.
+    where only tests are needed (named sets). backgrounds: a folder of photographs for `real`, instead of
+    those that the set brings. Errors: UserError.
     """
-    own = fit, skip_damaged, backgrounds
-    if name.startswith('folder:'):
-        return _load_photographs(name, folders.scan, name.removeprefix('folder:'), size or FOLDER_SIDE,
-                                 limit, *own)
-    if name in PHOTOGRAPHS:
-        scan, side, flip = PHOTOGRAPHS[name]
-        return _load_photographs(name, scan, data_dir, size or side, limit, *own, flip=flip)
-    if fit != photographs.FITS[0]:
-        raise UserError(f'--fit {fit} is for folders of photographs, {name} is none; leave it out')
+    place = photographs_of(name, reading.data_dir)
+    if place is not None:
+        return _load_photographs(name, place, reading, limit, backgrounds)
+    if reading.fit != photographs.FITS[0]:
+        raise UserError(f'--fit {reading.fit} is for folders of photographs, {name} is none; leave it out')
     if name in PAIRS:
-        data = _load_pair(name, data_dir, size, limit)
+        data = _load_pair(name, reading, limit)
     else:
-        data = _load_named(name, data_dir, size, limit, train)
+        data = _load_named(name, reading, limit, train)
     if not backgrounds:
         return data
     pictures = folders.pictures_in(backgrounds)
-    return data._replace(backgrounds=_crops(pictures, 2*data.shape[0], data.shape[-1]))
+    return data._replace(backgrounds=photographs.crops(pictures, 2*data.shape[0], data.shape[-1]))
 
 
-def _load_named(name, data_dir, size, limit, train):
+def _load_named(name, reading, limit, train):
     """A set of SOURCES or tensorflow-datasets, with its tests by the suffix of the name."""
     source, base, suffix = find(name)
-    x, y, classes = _read(base, 0 if train else 1, size, data_dir)
+    x, y, classes = _read(base, 0 if train else 1, reading)
     rows = limited(y, limit)
     parts = [Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows])] if train else (None, None)
     if suffix and x.shape[-1] != 1:
         raise UserError(f'{name}: the patterns are made for monochrome sets, {base} is in colour; use {base}')
 
     def test_images():
-        return Images(*_read(base, 1, size, data_dir)[:2])
+        return Images(*_read(base, 1, reading)[:2])
     return Dataset(name, *parts, _tests(test_images, suffix, x.shape[1]), classes, x.shape[1:],
                    source.flip, False, None)
 
 
-def _load_pair(name, data_dir, size, limit):
+def _load_pair(name, reading, limit):
     """Train on the first set of a pair, test on both; only classes that both have, in the first one's order.
 
     STL-10 lacks CIFAR-10's frog and has a monkey, and its bird stands before its car: names decide, not
     numbers.
     """
     def classes_of(base):
-        classes = _read(base, 1, size, data_dir)[2]
+        classes = _read(base, 1, reading)[2]
         return [STL10_TO_CIFAR10.get(c, c) for c in classes]
     first, second = PAIRS[name]
     names_of = {base: classes_of(base) for base in (first, second)}
@@ -239,7 +212,7 @@ def _load_pair(name, data_dir, size, limit):
         raise UserError(f'{name}: the two sets have less than two classes in common; name them alike')
 
     def matched(base, split):
-        x, y, _ = _read(base, split, size, data_dir)
+        x, y, _ = _read(base, split, reading)
         number = np.array([common.index(c) if c in common else -1 for c in names_of[base]], np.int32)
         keep = number[y] >= 0
         return x[keep], number[y[keep]]
@@ -254,12 +227,38 @@ def _load_pair(name, data_dir, size, limit):
 
 # Folders of photographs
 
+class Photographs(NamedTuple):
+    """Where photographs lie: scan(path) -> folders.Folder, their side unless --size, may they be mirrored?"""
+    scan: object
+    path: str | None
+    side: int = FOLDER_SIDE
+    flip: bool = False
 
-def _load_photographs(name, scan, place, size, limit, fit, skip_damaged, backgrounds, flip=False):
-    """The Folder scan(place) as a Dataset; photographs that are too many to hold are streamed."""
-    folder, problems = _checked(scan, place, skip_damaged)
+
+def photographs_of(name, data_dir=None):
+    """The Photographs of a name, or None for sets that come as arrays."""
+    if name.startswith('folder:'):
+        return Photographs(folders.scan, name.removeprefix('folder:'))
+    if name in PHOTOGRAPHS:
+        return PHOTOGRAPHS[name]._replace(path=data_dir)
+    return None
+
+
+def folder_of(name, data_dir=None):
+    """The folders.Folder behind a name, or None for sets that come as arrays. No photograph is opened."""
+    place = photographs_of(name, data_dir)
+    return place and place.scan(place.path)
+
+
+PHOTOGRAPHS = {'prates': Photographs(prates, None, PRATES_SIDE, True)}
+
+
+def _load_photographs(name, place, reading, limit, backgrounds):
+    """Photographs as a Dataset; those that are too many to hold are streamed."""
+    folder, problems = _checked(place.scan, place.path, reading.skip_damaged)
     for line in problems:
         print(f'note: {line}', file=sys.stderr)
+    size, fit = reading.size or place.side, reading.fit
     rows = {split: np.arange(len(f.paths)) for split, f in folder.splits.items()}
     rows['train'] = limited(folder.splits['train'].labels, limit)
     held = sum(map(len, rows.values()))*size*size*3 <= MEMORY_BYTES
@@ -272,10 +271,10 @@ def _load_photographs(name, scan, place, size, limit, fit, skip_damaged, backgro
     def images(split, rows):
         files, m = folder.splits[split], None
         if split in masked:
-            m = _pixels(tuple(files.masks[i] for i in rows), photographs.read_mask, size, fit)
+            m = photographs.masks(tuple(files.masks[i] for i in rows), size, fit)
         paths = [files.paths[i] for i in rows]
         if held:
-            return Images(_pixels(tuple(paths), photographs.read_image, size, fit), files.labels[rows], m)
+            return Images(photographs.pixels(tuple(paths), size, fit), files.labels[rows], m)
         return Images(paths, files.labels[rows], m, lambda path: photographs.read_image(path, size, 3, fit),
                       (size, size, 3))
     train, validation = (images('train', rows['train'][r])
@@ -283,30 +282,11 @@ def _load_photographs(name, scan, place, size, limit, fit, skip_damaged, backgro
     tests = {split: Test(lambda split=split: images(split, rows[split]))
              for split in folder.splits if split != 'train'}
     pictures = folders.pictures_in(backgrounds) if backgrounds else folder.backgrounds
-    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), flip, 'train' in masked,
-                   _crops(pictures, 2*size, 3) if pictures else None, fit)
-
-
-def _crops(paths, side, channels):
-    """Background photographs as uint8 (k, side, side, channels), or as many of them, from all over, as there
-    is room for. Twice the side of the images, so that crops differ."""
-    most = max(1, BACKGROUND_BYTES//(side*side*channels))
-    if len(paths) > most:
-        print(f'note: {most:,} of the {len(paths):,} background photographs are used, there is no room for '
-              'more', file=sys.stderr)
-        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, most).astype(int)]
-    return photographs.crops(paths, side, channels)
+    return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), place.flip,
+                   'train' in masked, photographs.crops(pictures, 2*size, 3) if pictures else None, fit)
 
 
 @functools.lru_cache(maxsize=4)
-def _checked(scan, place, skip_damaged):
+def _checked(scan, path, skip_damaged):
     """Looked at once a process."""
-    return folders.check(scan(place), skip_damaged)
-
-
-@functools.lru_cache(maxsize=8)
-def _pixels(paths, reader, size, fit):
-    """Decoded once a process. paths: a tuple."""
-    if reader is photographs.read_mask:
-        return photographs.read_all(list(paths), lambda p: reader(p, size, fit))
-    return photographs.read_all(list(paths), lambda p: reader(p, size, 3, fit))
+    return folders.check(scan(path), skip_damaged)

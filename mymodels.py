@@ -11,7 +11,7 @@ from common.quiet import keras, tf
 from keras import layers
 
 BIG = 128                # from this side on the paper uses VGG19 instead of the small classifier
-MASK_BIAS = 2.           # masks start near 1 (sigmoid(2) = 0.88): see PHASE 2 in the README
+MASK_BIAS = 2.           # masks start near 1 (sigmoid(2) = 0.88): see docs/log.md
 SMALL_RATE, BACKBONE_RATE = 1e-3, 1e-5   # Adam's rates in the published code
 MAX_SIDE, MAX_WIDTH, MAX_DENSE, MAX_CLASSES = 1024, 512, 8192, 10_000   # of networks, and of sidecars
 LEAK = 0.2               # LeakyReLU of the generator
@@ -22,6 +22,11 @@ def blocks(side):
     if side < 8:
         raise UserError(f'images of {side} pixels are too small for the networks; use --size 8 or more')
     return int(math.log2(side/4))
+
+
+def learning_rate(network):
+    """Adam's rate for a classifier, by the keyword arguments that build it; the same in every phase."""
+    return BACKBONE_RATE if network.get('backbone') else SMALL_RATE
 
 
 def classifier(shape, classes, backbone=None, backbone_weights=None, width=32, dense=None):

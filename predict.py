@@ -139,7 +139,7 @@ def mask_network(args, about):
     if path is None:
         note(f'no mask generator is known for {printable(args.weights)}; give one with --unet to see masks')
         return None
-    unet, _ = weightfiles.load(path, 'unet', about['shape'], fit=weightfiles.fit_of(about))
+    unet, _ = weightfiles.load(path, 'unet', weightfiles.Like(about['shape'], weightfiles.fit_of(about)))
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
     name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
     return overlap.masks(unet, name)

@@ -2,11 +2,13 @@
 
 Every row is recorded under the settings of its whole chain of phases; recorded rows are never computed again.
 """
+from common import opening
+
+if __name__ == '__main__':
+    opening.loading()   # before what follows, which loads TensorFlow
+
 import argparse
-import datetime
-import json
 import os
-import resource
 import shlex
 import sys
 import time
@@ -20,14 +22,15 @@ import train_att
 from common import cli
 from common.errors import guard, UserError
 from common.files import alone
-from mymodels import MAX_SIDE
-from readers import reading
+from mymodels import BIG
 from report import pages
-from scoring import evaluation, overlap, rowfile, unseen
-from training import weightfiles
-from training.recipes import MAIN, METHODS, MONOCHROME, phase, PHOTOGRAPHS, RECIPES
+from scoring import evaluation, labels, overlap, rowfile, unseen
+from training import plans, runlog, weightfiles
+from training.plans import Plan
+from training.recipes import MAIN, METHODS
 
 SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
+MASKS = {'unet-otsu': 'otsu', 'unet-snap': 'snap'}   # rows of masks, and how they are binarised
 
 
 def parse(argv=None):
@@ -35,133 +38,105 @@ def parse(argv=None):
                                 epilog='example: python reproduce.py mnist fashionmnist --seeds 5')
     p.add_argument('dataset', nargs='+', help=f'of {", ".join(mydatasets.names())}')
     p.add_argument('--methods', nargs='+', choices=METHODS, default=list(MAIN),
-                   metavar='METHOD',
-                   help=f'rows of the tables, of {", ".join(METHODS)}')
+                   metavar='METHOD', help=f'rows of the tables, of {", ".join(METHODS)}')
     p.add_argument('--seeds', type=cli.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
-    p.add_argument('--out', default='runs', metavar='DIR',
-                   help='rows, tables and figures; rows there count as done')
-    p.add_argument('--saved', metavar='DIR', help='weights of the phases; None: OUT/saved')
     p.add_argument('--tests', nargs='+', choices=('noises', 'unseen', 'attack'), default=[],
                    help='beside the original and the six patterns')
     p.add_argument('--quick', action='store_true', help='a tenth of the epochs: to see that everything runs')
     p.add_argument('--tables-only', action='store_true',
                    help='rebuild tables and figures from the recorded rows')
-    p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N',
+    p.add_argument('--shard', type=plans.shard, default=(0, 1), metavar='I/N',
                    help='this machine does part I of N (from 1)')
-    p.add_argument('--data-dir', help='as for the trainers')
-    p.add_argument('--size', type=cli.whole(8, MAX_SIDE), help='as for the trainers')
-    p.add_argument('--limit', type=cli.whole(1), help='as for the trainers')
-    p.add_argument('--batchsize', type=cli.whole(1), help="as for the trainers; None: the recipe's")
-    p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
-                   help='as for the trainers')
-    reading.add_folder_arguments(p)
-    p.add_argument('--deterministic', action='store_true', help='as for the trainers')
-    p.add_argument('--quiet', action='store_true', help='no progress of the phases')
+    plans.add_arguments(p)
     return cli.parse(p, argv)
 
 
-def shard(text):
-    i, _, n = text.partition('/')
-    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
-        raise argparse.ArgumentTypeError(f'{text!r} is no I/N with I from 1 to N')
-    return int(i) - 1, int(n)
+# Phases
 
-
-class Plan(NamedTuple):
-    """The phases of one data set and seed."""
-    args: argparse.Namespace
-    dataset: str
-    seed: int
-    monochrome: bool
-
-    def path(self, name):
-        folder = self.args.saved or os.path.join(self.args.out, 'saved')
-        return os.path.join(folder, f'{mydatasets.label(self.dataset)}-{name}-{self.seed}')
-
-    @property
-    def binarize(self):
-        """What phase 3 makes of the masks."""
-        return phase('best', self.monochrome).argv[2]
-
-    def load(self, suffix=None):
-        """The data set as the phases see it. suffix: of its tests; None: the six patterns, where they can be
-        pasted."""
-        suffix, args = suffix or ('_backgrounds' if self.monochrome else ''), self.args
-        return mydatasets.load(self.dataset + suffix, args.data_dir, args.size, args.limit, fit=args.fit,
-                               skip_damaged=args.skip_damaged)
-
-    def parents(self, name):
-        return [a.strip('{}') for a in phase(name, self.monochrome).argv if a.startswith('{')]
-
-    def argv(self, name):
-        """The command line of a phase."""
-        script, words = phase(name, self.monochrome)
-        recipe = RECIPES.get(self.dataset.partition(':')[0], {})
-        argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
-        argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
-                '--output', self.path(name)]
-        argv += reading.same_images(self.args)
-        for option in ('limit', 'batchsize', 'precision'):
-            if getattr(self.args, option) is not None:
-                argv += ['--' + option, str(getattr(self.args, option))]
-        argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
-        argv += ['--imsave'] if name == 'proposal' and self.seed == 0 else []   # for a figure over epochs
-        if self.args.quick:
-            argv += ['--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
+def argv_of(plan, name):
+    """The command line of a phase, shortened by --quick."""
+    argv = plan.argv(name)
+    if not plan.args.quick:
         return argv
-
-    def settings(self, name):
-        """Fingerprint of the whole chain, known before anything is trained."""
-        module = SCRIPTS[phase(name, self.monochrome).script]
-        return module.settings(module.parse(self.argv(name)), [self.settings(p) for p in self.parents(name)])
+    epochs = SCRIPTS[plan.phases[name].script].parse(argv).epochs
+    return [*argv, '--epochs', str(max(1, epochs//10))]
 
 
-def ensure(plan, name):
-    """Trains a phase and those before it unless their weights are there with the right settings."""
-    for parent in plan.parents(name):
-        ensure(plan, parent)
-    with alone(plan.path(name)):
-        train(plan, name, plan.settings(name))
+def parsed(plan, name):
+    return SCRIPTS[plan.phases[name].script].parse(argv_of(plan, name))
 
 
-def train(plan, name, wanted):
-    """One phase, unless its weights are there."""
-    try:
-        about = weightfiles.read_sidecar(plan.path(name))
-    except UserError:
-        about = None
-    if about and about.get('settings') == wanted:
-        return
-    argv = plan.argv(name) + (['--overwrite'] if about else ['--resume'])
-    script = phase(name, plan.monochrome).script
+def fingerprint(plan, name):
+    """Of the settings of the whole chain of phases, known before anything is trained."""
+    parents = [fingerprint(plan, p) for p in plan.parents(name)]
+    return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, plan.large)
+
+
+def is_trained(plan, name):
+    return plan.holds(name, fingerprint(plan, name), parsed(plan, name))
+
+
+def to_train(plan, name):
+    """The phases without which the weights of a phase cannot stand there, in the order of training."""
+    if is_trained(plan, name):
+        return []
+    return list(dict.fromkeys([*(p for parent in plan.parents(name) for p in to_train(plan, parent)), name]))
+
+
+def ensure(plan, name, queue):
+    """Trains a phase and those before it, unless its weights are there. queue: of `queue_of`."""
+    for phase in to_train(plan, name):
+        with alone(plan.path(phase)):
+            if not is_trained(plan, phase):   # another process may have been faster
+                train(plan, phase, queue)
+
+
+def train(plan, name, queue):
+    """One phase, which says what it is and how many there are."""
+    plan.demand_ours(name)
+    argv = [*argv_of(plan, name), '--overwrite' if plan.about(name) else '--resume']
+    script, began = plan.phases[name].script, time.monotonic()
     command = shlex.join(['python', script + '.py', *argv])
-    print(f'== {command}', flush=True)
-    began = time.monotonic()
+    number = queue.setdefault(plan.path(name), len(queue) + 1)
+    print(f'phase {number} of {len(queue)}: {name} ({plan})\n== {command}', flush=True)
     code = SCRIPTS[script].main(argv)
     if code:
         raise Stopped(code)
-    log(plan.args, {'phase': name, 'dataset': plan.dataset, 'seed': plan.seed, 'settings': wanted,
-                    'seconds': round(time.monotonic() - began, 1), 'command': command})
+    made = runlog.phase_entry(plan, name, plan.about(name))
+    runlog.add(plan.args.out, {**made, 'seconds': round(time.monotonic() - began, 1), 'command': command})
+
+
+def steps(plan, name):
+    """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
+    args = parsed(plan, name)
+    before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
+    return (*before, args.epochs*args.steps_per_epoch)
+
+
+def steps_by_settings(plans):
+    """{(label of a data set, settings): steps} of every row that the plans can make."""
+    return {(plan.label, fingerprint(plan, method)): steps(plan, method)
+            for plan in plans for method in plan.phases if method != 'unet'}
 
 
 class Stopped(Exception):
     """A phase ended with this exit code, after saying why."""
 
 
-def log(args, entry):
-    """One line about what was run, with what, when, and the memory until then: OUT/runs.jsonl."""
-    os.makedirs(args.out, exist_ok=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss   # KiB
-    entry |= {'peak_gib': round(peak/2**20, 2), 'versions': weightfiles.versions(),
-              'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
-    with open(os.path.join(args.out, 'runs.jsonl'), 'a') as f:
-        f.write(json.dumps(entry) + '\n')
-
-
 # Rows
 
+class Unit(NamedTuple):
+    """A row of the tables on one seed, and the tests that it is to stand."""
+    plan: Plan
+    method: str
+    tests: dict       # {name: Test}; the attack is not one of them: it trains a generator of its own
+
+    def __str__(self):
+        return f'{self.method} ({self.plan})'
+
+
 def tests_of(plan):
-    """{name of a test: Test} asked for. The attack is not one of them: it trains a generator of its own."""
+    """{name of a test: Test} asked for."""
     data = plan.load()
     tests = evaluation.tests_of(data)
     if 'noises' in plan.args.tests:
@@ -171,102 +146,154 @@ def tests_of(plan):
     return tests
 
 
-def record(plan, name):
-    """Evaluates the weights of a phase on the tests that have no row yet; trains them first where needed."""
-    accuracy_csv = os.path.join(plan.args.out, 'accuracy.csv')
-    settings, dataset = plan.settings(name), mydatasets.label(plan.dataset)
-    key = {'dataset': dataset, 'method': name, 'seed': plan.seed, 'settings': settings}
-    rows = rowfile.read(accuracy_csv)
-    tests = tests_of(plan)
-    wanted = [*tests, *(['attack'] if 'attack' in plan.args.tests else [])]
-    missing = [t for t in wanted if not rowfile.done(rows, **key, test=t)]
+def missing_tests(unit):
+    """Names of the tests that have no row yet."""
+    plan = unit.plan
+    rows = rowfile.read(os.path.join(plan.args.out, 'accuracy.csv'))
+    mine = rowfile.find(rows, dataset=plan.label, method=unit.method, seed=plan.seed,
+                        settings=fingerprint(plan, unit.method))
+    wanted = list(unit.tests)
+    if 'attack' in plan.args.tests:
+        wanted.append('attack')
+    return [t for t in wanted if not rowfile.find(mine, test=t)]
+
+
+def record(unit, queue):
+    """Evaluates the weights of a row on the tests that it lacks; trains them first where needed."""
+    missing, (plan, method, tests) = missing_tests(unit), unit
     if not missing:
         return
-    ensure(plan, name)
+    ensure(plan, method, queue)
+    print(f'evaluating {unit}: {len(missing)} tests', flush=True)
     data = plan.load()
 
-    def say(row, found=None):
-        rowfile.append(accuracy_csv, row)
-        print(f'{dataset} {name} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %', flush=True)
+    def keep(row, found=None):
+        rowfile.append(os.path.join(plan.args.out, 'accuracy.csv'), {**row, 'dataset': plan.label})
+        print(f'{plan.label} {method} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %',
+              flush=True)
+        if found is not None:   # how the attack won stands in no column
+            runlog.add(plan.args.out, {**row, 'dataset': plan.label, **found._asdict()})
+    wanted = {t: tests[t] for t in missing if t != 'attack'}
     with evaluation.precision():   # float32: rows do not depend on the processor
-        model, about = weightfiles.load(plan.path(name), evaluation.KINDS, data.shape, data.classes, data.fit)
-        wanted = {t: tests[t] for t in missing if t != 'attack'}
-        evaluation.evaluate(model, about, evaluation.Exam(data, wanted, 'attack' in missing, name), say)
+        model, about = weightfiles.load(plan.path(method), evaluation.KINDS, data)
+        evaluation.evaluate(model, about, evaluation.Exam(data, wanted, 'attack' in missing, method), keep)
 
 
-def record_masks(plan):
+def missing_masks(plan):
+    """Names of the rows of masks that are missing; none where the truth is not known."""
+    rows = rowfile.find(rowfile.read(os.path.join(plan.args.out, 'masks.csv')), dataset=plan.label)
+    mine = rowfile.find(rows, seed=plan.seed, settings=fingerprint(plan, 'unet'))
+    known = {r['method'] for r in mine + rowfile.find(rows, method=overlap.RAW)}
+    missing = [name for name in (*MASKS, overlap.RAW) if name not in known]
+    if missing:
+        try:
+            mydatasets.with_truth(plan.load())
+        except UserError:   # photographs without masks
+            return []
+    return missing
+
+
+def record_masks(plan, queue):
     """IoU, Dice and area of the masks of phase 2, where the truth is known."""
-    path = os.path.join(plan.args.out, 'masks.csv')
-    key = {'dataset': mydatasets.label(plan.dataset), 'seed': plan.seed, 'settings': plan.settings('unet')}
-    rows = rowfile.read(path)
-    missing = [b for b in ('otsu', 'snap') if not rowfile.done(rows, method=f'unet-{b}', **key)]
-    raw_missing = not rowfile.done(rows, dataset=key['dataset'], method=overlap.RAW)
-    if not missing and not raw_missing:
+    missing = missing_masks(plan)
+    if not missing:
         return
+    ensure(plan, 'unet', queue)
+    print(f'comparing masks with the true ones ({plan})', flush=True)
     data = plan.load()
-    try:
-        _, test = mydatasets.with_truth(data)
-    except UserError:
-        return   # photographs without masks
-    ensure(plan, 'unet')
+    _, test = mydatasets.with_truth(data)
     with evaluation.precision():
-        unet, about = weightfiles.load(plan.path('unet'), 'unet', data.shape, fit=data.fit)
-        for binarize in missing:
-            rowfile.append(path, overlap.unet_row(unet, about, overlap.MaskExam(data, test, binarize)))
-        if raw_missing:
-            rowfile.append(path, overlap.raw_row(overlap.MaskExam(data, test)))
+        unet, about = weightfiles.load(plan.path('unet'), 'unet', data)
+        for name in missing:
+            if name == overlap.RAW:
+                row = overlap.raw_row(overlap.MaskExam(data, test))
+            else:
+                row = overlap.unet_row(unet, about, overlap.MaskExam(data, test, MASKS[name], method=name))
+            rowfile.append(os.path.join(plan.args.out, 'masks.csv'), {**row, 'dataset': plan.label})
 
+
+# Plans
 
 def checked(plan):
-    """The plan with what its data set is like. What would stop a row after hours is told now."""
+    """(the plan with what its data set is like, tests). What would stop a row after hours is told now."""
+    args = plan.args
     try:
         data = plan.load()
     except UserError:
-        if plan.args.tables_only:   # they need no data: without it the known names answer
-            return plan._replace(monochrome=not plan.dataset.startswith('folder:'))
+        if args.tables_only:   # they need no data: without it the known names answer
+            return plan._replace(monochrome=not plan.dataset.startswith('folder:')), {}
         raise
-    plan = plan._replace(monochrome=data.monochrome)
-    if plan.args.tables_only:
-        return plan
+    labels.known_data(args.out, plan.label, plan.digest)
+    plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG)
+    if args.tables_only:
+        return plan, {}
     for test in ('noises', 'attack'):
-        if test in plan.args.tests and not data.monochrome:
+        if test in args.tests and not data.monochrome:
             raise UserError(f'--tests {test} is for monochrome sets, {plan.dataset} is in colour; leave it '
                             'out')
-    if 'real' in plan.args.methods and not data.monochrome and data.backgrounds is None:
+    if 'real' in args.methods and not data.monochrome and data.backgrounds is None:
         raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
                         'backgrounds/, or leave the row out')
-    unknown = [m for m in plan.args.methods if m not in (MONOCHROME if plan.monochrome else PHOTOGRAPHS)]
+    unknown = [m for m in args.methods if m not in plan.phases]
     if unknown:
         raise UserError(f'{unknown[0]} is no row of photographs such as {plan.dataset}; leave it out')
-    tests_of(plan)
-    return plan
+    return plan, tests_of(plan)
 
 
-def run(args):
-    began = time.monotonic()
-    plans = [checked(Plan(args, d, 0, monochrome=False)) for d in args.dataset]
-    units = [(plan._replace(seed=seed), method) for plan in plans for seed in range(args.seeds)
-             for method in args.methods]
+def queue_of(units):
+    """{weights: number} of the phases that these units still have to train, in that order."""
+    queue = {}
+    for unit in units:
+        names = [unit.method] if missing_tests(unit) else []
+        if missing_masks(unit.plan):
+            names.append('unet')
+        for phase in (p for name in names for p in to_train(unit.plan, name)):
+            unit.plan.demand_ours(phase)
+            queue.setdefault(unit.plan.path(phase), len(queue) + 1)
+    return queue
+
+
+def measure(args, studies):
+    """Makes the rows that are missing, of this shard. studies: pairs of `checked`."""
+    units = [Unit(plan._replace(seed=seed), method, tests) for plan, tests in studies
+             for seed in range(args.seeds) for method in args.methods]
     part, parts = args.shard
-    try:
-        for plan, method in [] if args.tables_only else units[part::parts]:
-            record(plan, method)
-            record_masks(plan)
-    except Stopped as e:
-        print('stopped by a phase; the same command continues', file=sys.stderr)
-        return e.args[0]
+    queue = queue_of(units[part::parts])
+    for plan, _ in studies:
+        labels.remember_data(args.out, plan.label, plan.digest)
+    for unit in units[part::parts]:
+        record(unit, queue)
+        record_masks(unit.plan, queue)
+
+
+def run(args, words):
+    began = time.monotonic()
+    if args.name and len(args.dataset) > 1:
+        raise UserError('--name is for one data set; give one, or leave --name out')
+    studies = [checked(Plan(args, d, 0, monochrome=False)) for d in args.dataset]
     if not args.tables_only:
-        log(args, {'command': shlex.join(['python', 'reproduce.py', *args.words]),
-                   'seconds': round(time.monotonic() - began)})
-    rows = pages.write_tables(args.out, args.dataset)
-    pages.draw_figures(args.out, plans, rows)
+        try:
+            measure(args, studies)
+        except Stopped as e:
+            print('stopped by a phase; the same command continues', file=sys.stderr)
+            return e.args[0]
+        runlog.add(args.out, {'command': shlex.join(['python', 'reproduce.py', *words]),
+                              'seconds': round(time.monotonic() - began)})
+    show(args, [plan for plan, _ in studies])
+
+
+def show(args, studied):
+    """Tables, figures and the page of both from the rows in OUT. studied: plans, one of each data set."""
+    sections = pages.write_tables(args.out, [plan.label for plan in studied], steps_by_settings(studied))
+    print('drawing figures', flush=True)
+    pages.draw_figures(args.out, studied)
     print(f'rows: {args.out}/accuracy.csv, tables: {args.out}/tables.md, figures: {args.out}/figures')
+    print(f'report: {pages.write_report(args.out, sections)}')
 
 
 def main(argv=None):
-    args = parse(argv)
-    args.words = sys.argv[1:] if argv is None else argv
-    return guard(run, args)
+    args, words = parse(argv), sys.argv[1:] if argv is None else argv
+    return guard(lambda args: run(args, words), args)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,9 @@
 """Phase 1: trains the classifier f on plain images, min_f L(f(x), y)."""
 import sys
-import time
 
-import mydatasets
 import mymodels
 from common.errors import guard
-from training import checkpoints, finish, loop, options, start, steps, validation
+from training import finish, loop, options, start, steps, validation
 
 
 def arguments():
@@ -15,33 +13,30 @@ def arguments():
 
 
 def parse(argv=None):
-    args = options.parse(arguments(), argv)
-    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-baseline-{args.seed}'
-    return args
+    return options.parse(arguments(), argv, lambda args: 'baseline')
 
 
-def settings(args, parents=()):
+def fingerprint(args, parents=(), large=False):
     return options.fingerprint('train1', args)
 
 
 def run(args):
-    fingerprint = settings(args)
-    if checkpoints.finished(args, fingerprint):
+    job = start.begin(args, fingerprint(args))
+    if job is None:
         return
-    began, strategy = time.monotonic(), start.start(args)
-    data = start.load_data(args)
-    with strategy.scope():
-        network = start.network_options(args, data.shape)
-        model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
-                                    **network)
-        optimizer = start.adam(args, model.trainable_variables)
-        prepare = start.augmented(start.augmentation(args))
-        step = steps.supervised_step(model, optimizer)
-        history = loop.fit(prepare, step, data, args,
-                              {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                              validation.validator(model, data), began=began)
-        finish.finish(model, 'classifier', args, data, fingerprint, history, 'baseline', network=network,
-                       say=['train2.py', args.dataset, args.output])
+    data = job.data
+    with job.strategy.scope():
+        network = options.network_of(args, data.shape)
+        job = job.settled(lr=args.lr or mymodels.learning_rate(network))
+        model = mymodels.classifier(data.shape, len(data.classes),
+                                    backbone_weights=args.backbone_weights, **network)
+        optimizer = start.adam(job, model.trainable_variables, job.args.lr)
+        history = loop.fit(job, loop.Work(
+            start.augmented(start.augmentation(job)), steps.supervised_step(model, optimizer),
+            {'model': model.variables, 'optimizer': optimizer.variables},
+            validation.validator(model, data)))
+        finish.write(job, finish.Outcome(model, 'classifier', 'baseline', history, network,
+                                         say=('train2.py', args.dataset, args.output)))
 
 
 def main(argv=None):

@@ -4,9 +4,7 @@ A local branch looks at what the global one saw. The global branch is the classi
 frozen while the local branch and the fusion are trained.
 """
 import sys
-import time
 
-import mydatasets
 import mymodels
 from common import cli
 from common.errors import guard
@@ -26,57 +24,57 @@ def arguments():
 
 
 def parse(argv=None):
-    args = options.parse(arguments(), argv)
-    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-attention-{args.seed}'
-    return args
+    return options.parse(arguments(), argv, lambda args: 'attention')
 
 
-def settings(args, parents=()):
+def fingerprint(args, parents=(), large=False):
     return options.fingerprint('train_att', args, parents)
 
 
-def global_branch(args, data, prepare):
-    """(network, what its sidecar says): loaded, or trained here first with a name of its own."""
-    path = args.global_classifier or args.output + '-global'
-    network = start.network_options(args, data.shape)
-    if not args.global_classifier:
-        model = mymodels.classifier(data.shape, len(data.classes), backbone_weights=args.backbone_weights,
-                                    **network)
-        first = checkpoints.renamed(args, path)
-        fingerprint = options.fingerprint('train1', args)
-        if not checkpoints.finished(first, fingerprint):
-            optimizer = start.adam(args, model.trainable_variables)
-            step = steps.supervised_step(model, optimizer)
-            history = loop.fit(prepare, step, data, first,
-                                  {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                                  validation.validator(model, data))
-            finish.finish(model, 'classifier', first, data, fingerprint, history, 'baseline',
-                           network=network)
-    return weightfiles.load(path, 'classifier', data.shape, data.classes, data.fit)
+def train(job, model, rate):
+    """The history of plain training of what is not frozen."""
+    optimizer = start.adam(job, model.trainable_variables, rate)
+    return loop.fit(job, loop.Work(
+        start.augmented(start.augmentation(job)), steps.supervised_step(model, optimizer),
+        {'model': model.variables, 'optimizer': optimizer.variables},
+        validation.validator(model, job.data)))
+
+
+def train_global_branch(args, path):
+    """Phase 1, with a name of its own."""
+    job = start.begin(checkpoints.renamed(args, path), options.fingerprint('train1', args))
+    if job is None:
+        return
+    data = job.data
+    with job.strategy.scope():
+        network = options.network_of(args, data.shape)
+        job = job.settled(lr=args.lr or mymodels.learning_rate(network))
+        model = mymodels.classifier(data.shape, len(data.classes),
+                                    backbone_weights=args.backbone_weights, **network)
+        history = train(job, model, job.args.lr)
+        finish.write(job, finish.Outcome(model, 'classifier', 'baseline', history, network))
 
 
 def run(args):
-    path = args.global_classifier
-    parents = [weightfiles.read_sidecar(path).get('settings')] if path else []
-    fingerprint = settings(args, parents)
-    if checkpoints.finished(args, fingerprint):
+    path = args.global_classifier or args.output + '-global'
+    checkpoints.demand_output(args)
+    if not args.global_classifier:
+        train_global_branch(args, path)
+    about = weightfiles.read_sidecar(path)
+    parents = [about.get('settings')] if args.global_classifier else []   # else its settings are ours
+    job = start.begin(args, fingerprint(args, parents), {'global': about})
+    if job is None:
         return
-    began, strategy = time.monotonic(), start.start(args)
-    data = start.load_data(args)
-    prepare = start.augmented(start.augmentation(args))
-    with strategy.scope():
-        base, about = global_branch(args, data, prepare)
-        keras.utils.set_random_seed(args.seed)   # the same start if the global branch was trained just now
+    data = job.data
+    with job.strategy.scope():
+        base, about = weightfiles.load(path, 'classifier', data)
+        keras.utils.set_random_seed(args.seed)   # the same start whatever was built before
         model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
-        args.lr = args.lr or mymodels.SMALL_RATE
-        optimizer = start.adam(args, model.trainable_variables)
-        history = loop.fit(prepare, steps.supervised_step(model, optimizer), data, args,
-                              {'model': model.variables, 'optimizer': optimizer.variables}, fingerprint,
-                              validation.validator(model, data), began=began)
-        finish.finish(model, 'attention', args, data, fingerprint, history, 'attention',
-                       {'global': args.global_classifier or args.output + '-global'},
-                       {**about.get('network', {}), 'tau': args.tau},
-                       ['evaluate.py', args.dataset, args.output])
+        job = job.settled(lr=args.lr or mymodels.SMALL_RATE)
+        history = train(job, model, job.args.lr)
+        finish.write(job, finish.Outcome(
+            model, 'attention', 'attention', history, {**about.get('network', {}), 'tau': args.tau},
+            {'global': path}, ('evaluate.py', args.dataset, args.output)))
 
 
 def main(argv=None):

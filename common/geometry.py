@@ -59,3 +59,18 @@ def dilate_between(m, low, high, key):
         return m
     radius = key.uniform(tf.shape(m)[0], (1, 1, 1), low, high + 1, tf.int32) if low < high else high
     return tf.cast(squared_distance(m, high) <= tf.cast(tf.square(radius), tf.float32), m.dtype)
+
+
+def swell_between(m, low, high, key):
+    """Soft masks, each grown by its own radius from low..high: the largest value within a disk of it.
+
+    m: (n, h, w, 1) in [0, 1].
+    """
+    radius = key.uniform(tf.shape(m)[0], (1, 1, 1), low, high + 1, tf.int32)
+    grown = m
+    for r in range(1, high + 1):
+        dy, dx = tf.meshgrid(tf.range(-r, r + 1), tf.range(-r, r + 1), indexing='ij')
+        disk = tf.where(dy*dy + dx*dx <= r*r, 0., -1.)[..., None]   # -1: below every value of a mask
+        swollen = tf.nn.dilation2d(m, disk, [1]*4, 'SAME', 'NHWC', [1]*4)
+        grown = tf.where(radius == r, swollen, grown)
+    return grown

@@ -1,7 +1,23 @@
 """The random key: everything drawn is a pure function of seed, epoch and step."""
+import enum
 from typing import NamedTuple
 
 from common.quiet import tf
+
+
+@enum.unique
+class Stream(enum.IntEnum):
+    """What the key of a step is folded with: a number for each purpose, so that no two draw the same numbers.
+
+    A function that is handed a key of its own counts its draws from 0. Changing a number changes all runs.
+    """
+    AUGMENTATION = 0
+    GROWTH = 1               # of masks
+    ADVERSARY = 3            # the generator's noise
+    POOL = 4                 # which remembered backgrounds are shown
+    BACKGROUND = 10          # of the first source; the i-th has BACKGROUND + i
+    VALIDATION = 77          # shapes behind validation images
+    ATTACK = 0xa77ac
 
 
 class Key(NamedTuple):
@@ -22,7 +38,7 @@ class Key(NamedTuple):
         return cls(tf.random.experimental.stateless_fold_in(base, step), step, part, parts)
 
     def fold(self, data):
-        """Another key, for another purpose of the same step. data: an integer."""
+        """Another key, for another purpose of the same step. data: a Stream, or an integer."""
         return self._replace(seed=tf.random.experimental.stateless_fold_in(self.seed, data))
 
     def _mine(self, draw, n, shape):

@@ -216,3 +216,17 @@ def check(folder, skip_damaged=False, decode=True):
     for kind, found in {'damaged': lines, 'error': errors, 'warning': notes}.items():
         report += [f'  {kind}: {line}' for line in found]
     raise UserError('\n'.join(report))
+
+
+def digest_of(paths, root):
+    """SHA-256 of the sorted names, relative to root, and sizes of some files: the same wherever they lie."""
+    listing = sorted((os.path.relpath(p, root), os.path.getsize(p) if os.path.exists(p) else -1)
+                     for p in paths)
+    return hashlib.sha256(repr(listing).encode()).hexdigest()
+
+
+def listing_digest(folder, splits=None):
+    """`digest_of` the photographs, masks and backgrounds of a Folder. splits: some of them; None: all."""
+    files = [f for split, f in folder.splits.items() if splits is None or split in splits]
+    paths = [p for f in files for p in [*f.paths, *(f.masks or [])]]
+    return digest_of([*paths, *folder.backgrounds], folder.root)

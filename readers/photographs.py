@@ -1,7 +1,9 @@
 """One photograph: file -> pixels. Nothing in a file is executed or unpickled."""
 import contextlib
+import functools
 import os
 import re
+import sys
 import threading
 import warnings
 
@@ -17,6 +19,7 @@ FITS = 'crop', 'pad'
 MAX_PIXELS = 2**26  # 8192 x 8192, 256 MB decoded; stricter than Pillow's own limit, which stays in force
 BIG_PIXELS = 25_000_000  # above a usual camera: one such image at a time, to bound the memory of all threads
 RESAMPLE = Image.Resampling.HAMMING  # antialiased and never negative: Lanczos rings beside black backgrounds
+BACKGROUND_BYTES = 250_000_000   # of background photographs that are held
 MEND = '; repair or remove it'
 
 _one_big = threading.Lock()
@@ -152,6 +155,26 @@ def read_all(paths, reader, workers=None):
     return out
 
 
+@functools.lru_cache(maxsize=8)
+def pixels(paths, size, fit=FITS[0]):
+    """read_image of a tuple of paths, uint8 (n, size, size, 3), once a process."""
+    return read_all(list(paths), lambda path: read_image(path, size, 3, fit))
+
+
+@functools.lru_cache(maxsize=8)
+def masks(paths, size, fit=FITS[0]):
+    """read_mask of a tuple of paths, uint8 (n, size, size, 1), once a process."""
+    return read_all(list(paths), lambda path: read_mask(path, size, fit))
+
+
 def crops(paths, side, channels=3):
-    """Background photographs -> uint8 (k, side, side, channels): centre squares, for random crops later."""
+    """Background photographs -> uint8 (k, side, side, channels): centre squares, for random crops later.
+
+    Where there is no room for all of them, some from all over.
+    """
+    most = max(1, BACKGROUND_BYTES//(side*side*channels))
+    if len(paths) > most:
+        print(f'note: {most:,} of the {len(paths):,} background photographs are used, there is no room for '
+              'more', file=sys.stderr)
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, most).astype(int)]
     return read_all(paths, lambda path: read_image(path, side, channels))

@@ -8,8 +8,8 @@ import numpy as np
 from common.errors import brief, UserError
 from common.quiet import tf
 from readers import folders, photographs
+from readers.splits import SPLIT_SEED
 
-SPLIT_SEED = 2020        # of every split: training and validation images, and sets that come in one piece
 SYNSIGNS_TRAIN, SYNSIGNS_CLASSES, SIGN_SIDE = 0.75, 43, 64   # the published code's share, and side of colours
 CHUNK = 4096             # images resized at once
 INSULATORS = 'IPL', 'IPN', 'IPV', 'ISB'

@@ -11,9 +11,7 @@ from scoring.evaluation import BATCH
 def data_arguments(p):
     """Options of the data and of the run."""
     g = p.add_argument_group('data')
-    g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    g.add_argument('--size', type=cli.whole(8), help='side in pixels; None: that of the set')
-    reading.add_folder_arguments(g)
+    reading.add_arguments(g)
     g = p.add_argument_group('run')
     g.add_argument('--batchsize', type=cli.whole(1), default=BATCH, help='images at a time')
     g.add_argument('--precision', choices=('float32', 'bfloat16', 'float16'), default='float32',
@@ -30,5 +28,4 @@ def method_name(text):
 
 def load_data(args, train=False):
     """The data set of the arguments. train: its training images too; scores need the tests alone."""
-    return mydatasets.load(args.dataset, args.data_dir, args.size, train=train, fit=args.fit,
-                           skip_damaged=args.skip_damaged)
+    return mydatasets.load(args.dataset, reading.Reading.of(args), train=train)

@@ -7,6 +7,7 @@ from common.errors import UserError
 from common.geometry import dilate, dilate_between
 from common.keys import Key
 from common.quiet import tf
+from training.validation import validation_shapes
 from mybackgrounds import border_colour, compose, mixed, PATTERNS
 
 WHITE_AT_32 = {'stripes': 207, 'board': 512, 'border': 240, 'circles': 128, 'clock': 218, 'random': 256}
@@ -120,7 +121,7 @@ def test_border_colour_ignores_the_object_and_what_stands_on_the_bottom():
 PHOTOGRAPHS = np.random.RandomState(0).randint(0, 256, (3, 40, 40, 3), np.uint8)
 SOURCES = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
            'photographs': mybackgrounds.photographs(PHOTOGRAPHS),
-           'patterns': mybackgrounds.patterns_source(16), 'shapes': mybackgrounds.validation_shapes}
+           'patterns': mybackgrounds.patterns_source(16), 'shapes': validation_shapes}
 CHANNELS = {'photographs': (3,), 'patterns': (1,)}
 
 
@@ -144,7 +145,7 @@ def test_black_is_black():
 @pytest.mark.parametrize('parts', (2, 4))
 def test_replicas_draw_the_slices_of_the_numbers_that_one_device_draws(parts):
     x = images(8)
-    for source in (mybackgrounds.noise, mybackgrounds.textures, mybackgrounds.validation_shapes):
+    for source in (mybackgrounds.noise, mybackgrounds.textures, validation_shapes):
         whole = source(x, Key.of(3, 1)).numpy()
         n = 8//parts
         slices = [source(x[i*n:(i + 1)*n], Key.of(3, 1, i, parts)) for i in range(parts)]

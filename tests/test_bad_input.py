@@ -10,6 +10,7 @@ import re
 import resource
 import shutil
 import signal
+import types
 import zlib
 
 import h5py
@@ -21,9 +22,9 @@ from PIL import Image
 import evaluate
 import evaluate_seg
 import launch
-import mydatasets
 import mymodels
 import reproduce
+import mydatasets
 import toys
 import train1
 import train2
@@ -32,7 +33,7 @@ import train_att
 from common.errors import UserError
 from readers import photographs
 from scoring import rowfile
-from training import checkpoints, start, weightfiles
+from training import checkpoints, weightfiles
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main,
          'evaluate': evaluate.main, 'evaluate_seg': evaluate_seg.main, 'reproduce': reproduce.main,
@@ -581,10 +582,11 @@ DANGEROUS = [r'\bpickle\b', r'\bmarshal\b', r'\bshelve\b', r'\bdill\b', r'joblib
              r'enable_unsafe_deserialization', r'os\.system', r'os\.popen', r'shell\s*=\s*True',
              r'__import__',
              r'extractall\(', r'load_model\((?![^)]*safe_mode=True)', r'torch\.load']
-PROGRAM = sorted(p for p in pathlib.Path(toys.ROOT).glob('*.py'))
+PROGRAM = sorted(p for pattern in ('*.py', '[a-z]*/*.py') for p in pathlib.Path(toys.ROOT).glob(pattern)
+                 if p.parent.name not in ('tests', 'benchmarks', 'runs'))
 
 
-@pytest.mark.parametrize('path', PROGRAM, ids=lambda p: p.name)
+@pytest.mark.parametrize('path', PROGRAM, ids=lambda p: f'{p.parent.name}/{p.name}')
 def test_no_file_of_the_program_uses_calls_that_execute_data(path):
     code = '\n'.join(line.split('#')[0] for line in path.read_text().splitlines())
     code = re.sub(r'""".*?"""', '', code, flags=re.DOTALL)
@@ -598,14 +600,14 @@ def test_numpy_files_are_opened_without_pickle_and_python_would_notice(tmp_path)
     evil[0] = Bomb(tmp_path/'executed')
     with open(output + '.checkpoint/000000001.npz', 'wb') as f:
         np.savez(f, about=evil)
-    assert checkpoints.read_checkpoint(output, {}, 'x') is None and not (tmp_path/'executed').exists()
+    assert checkpoints.read_checkpoint(toys.job(output), {}) is None and not (tmp_path/'executed').exists()
 
 
 def test_compressed_checkpoints_are_not_unpacked(tmp_path, capfd):
     output = str(tmp_path/'x')
     os.makedirs(output + '.checkpoint')
     np.savez_compressed(output + '.checkpoint/000000001.npz', about=np.array('{}'), v=np.zeros(10**7))
-    assert checkpoints.read_checkpoint(output, {}, 'x') is None
+    assert checkpoints.read_checkpoint(toys.job(output), {}) is None
     assert 'it is compressed' in capfd.readouterr().err
 
 
@@ -666,8 +668,8 @@ def checkpoint(tmp_path_factory):
     import tensorflow as tf
     output = str(tmp_path_factory.mktemp('fuzz')/'x')
     state = {'model': [tf.Variable([1., 2.]), tf.Variable(3.)]}
-    checkpoints.write_checkpoint(output, 7, state, {'settings': 's', 'precision': 'float32', 'history': [],
-                                                      'seen': {}, 'attempt': 0, 'seconds': 1.})
+    checkpoints.write_checkpoint(toys.job(output), 7, state, {'history': [], 'seen': {}, 'attempt': 0,
+                                                            'seconds': 1.})
     path = pathlib.Path(checkpoints.checkpoints(output)[0])
     return output, state, path, path.read_bytes()
 
@@ -681,7 +683,7 @@ def test_any_damage_to_a_checkpoint_is_passed_over_or_answered_with_a_user_error
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(content))) if data.draw(st.booleans()) else len(content)
     path.write_bytes(content[:cut])
-    found = only_user_errors(lambda: checkpoints.read_checkpoint(output, state, 's'))
+    found = only_user_errors(lambda: checkpoints.read_checkpoint(toys.job(output), state))
     assert found is None or found['step'] == 7 or content != sound
 
 
@@ -696,10 +698,10 @@ def test_whatever_a_checkpoint_says_is_passed_over_or_answered_with_a_user_error
         arrays = {'model/0': np.ones(2, 'f4'), 'model/1': np.float32(1)}
         np.savez(file, about=np.array(json.dumps(said)), **arrays)
         path.write_bytes(file.getvalue())
-        only_user_errors(lambda: checkpoints.read_checkpoint(output, state, 's'))
-        mytrain_args = type('Args', (), {'output': output, 'resume': True})
-        assert isinstance(checkpoints.attempts_used(mytrain_args), int)
-        assert checkpoints.kept_precision(mytrain_args) in ('auto', 'float32', 'bfloat16', 'float16')
+        only_user_errors(lambda: checkpoints.read_checkpoint(toys.job(output), state))
+        resumed = types.SimpleNamespace(output=output, resume=True)
+        assert isinstance(checkpoints.attempts_used(resumed), int)
+        assert checkpoints.kept_precision(output) in (None, 'float32', 'bfloat16', 'float16')
 
 
 ROW = {'dataset': 'toy', 'method': 'x', 'seed': 0, 'test': 'original', 'n': 10, 'correct': 5, 'accuracy': 0.5,
@@ -763,7 +765,7 @@ def test_any_folder_is_answered_with_a_data_set_or_a_user_error(tmp_path_factory
             path.parent.mkdir(parents=True, exist_ok=True)
             make[content](path)
     try:
-        data = mydatasets.load(f'folder:{root}', size=16, skip_damaged=skip_damaged)
+        data = toys.load(f'folder:{root}', size=16, skip_damaged=skip_damaged)
     except UserError as e:   # below its first line, a report of all files
         lines = str(e).splitlines()
         assert all(re.match('  (damaged|error|warning): ', line) for line in lines[1:])
@@ -792,6 +794,6 @@ def test_memory_stays_bounded_when_a_sidecar_declares_gigabytes(weights, tmp_pat
 
 
 def test_output_is_refused_before_the_work_and_not_after_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(start, 'load_data', lambda args: pytest.fail('the work has begun'))
+    monkeypatch.setattr(mydatasets, 'load', lambda *args, **more: pytest.fail('the work has begun'))
     with pytest.raises(UserError):
         train1.run(train1.parse(['toy', '--output', '/proc/nothing/x']))

@@ -15,7 +15,8 @@ import mydatasets
 from common import geometry
 from common.errors import UserError
 from mydatagen import to_float
-from mydatasets import limited, load, Source, split_rows
+from mydatasets import limited, Source, split_rows
+from toys import load
 from readers import catalogue, photographs, sources
 from report import sheets
 

@@ -26,7 +26,7 @@ PINNED = {
 
 def settings(dataset, method):
     name = SIGNS if dataset == 'signs' else dataset
-    return reproduce.Plan(reproduce.parse([name]), name, 0, dataset != 'signs').settings(method)
+    return reproduce.fingerprint(reproduce.Plan(reproduce.parse([name]), name, 0, dataset != 'signs'), method)
 
 
 @pytest.mark.parametrize('dataset, method', PINNED)

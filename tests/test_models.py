@@ -252,7 +252,8 @@ def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
         models[kind] = weightfiles.BUILDERS[kind](about)
         weightfiles.save(models[kind], tmp_path/kind, **about)
     np.save(tmp_path/'x.npy', x)
-    code = ('import sys, numpy as np\nfrom training import weightfiles\nx = np.load("x.npy")\nfor kind in sys.argv[1:]:\n'
+    code = ('import sys, numpy as np\nfrom training import weightfiles\nx = np.load("x.npy")\n'
+            'for kind in sys.argv[1:]:\n'
             '    np.save(kind, weightfiles.load(kind)[0](x).numpy())')
     subprocess.run([sys.executable, '-c', code, *models], cwd=tmp_path, check=True,
                    env={**os.environ, 'PYTHONPATH': ROOT})
@@ -272,11 +273,15 @@ def test_weights_load_by_any_of_their_names(saved):
         assert weightfiles.load(saved[1] + name)[1]['kind'] == 'classifier'
 
 
+def like(**given):
+    return {'like': weightfiles.Like(**{'shape': (16, 16, 1), **given})}
+
+
 @pytest.mark.parametrize('asked, word', [
     ({'kind': 'unet'}, 'needed is unet'), ({'kind': ('unet', 'attention')}, 'unet or attention'),
-    ({'shape': (32, 32, 1)}, r'\(16, 16, 1\)'), ({'shape': (16, 16, 3)}, '--size'),
-    ({'classes': list('ab')}, '3 classes'), ({'classes': list('abd')}, 'other classes'),
-    ({'classes': list('acb')}, 'other classes'), ({'fit': 'pad'}, '--fit crop')])
+    (like(shape=(32, 32, 1)), r'\(16, 16, 1\)'), (like(shape=(16, 16, 3)), '--size'),
+    (like(classes=list('ab')), '3 classes'), (like(classes=list('abd')), 'other classes'),
+    (like(classes=list('acb')), 'other classes'), (like(fit='pad'), '--fit crop')])
 def test_weights_that_do_not_fit_what_is_asked_are_refused(saved, asked, word):
     with pytest.raises(UserError, match=word) as e:
         weightfiles.load(saved[1], **asked)

@@ -17,10 +17,11 @@ from common import binarization
 from common.errors import BrokenRun, UserError
 from common.keys import Key
 from common.quiet import keras, tf
+from mybackgrounds import Adversary
 from mydatagen import augmenter
-from readers import reading
+from readers.reading import Reading
 from toys import CLASSES, moved, SHAPE, values
-from training import steps, weightfiles
+from training import restarts, steps, weightfiles
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main}
 
@@ -76,18 +77,17 @@ def test_phase2_moves_the_mask_network_but_not_the_classifier():
     assert set(losses) == {'ce', 'excess', 'tv', 'area'}
 
 
-def phase3(words, channels=1, rate=1e-3, rate_back=1e-3, pool=None, mask=None, make=adam):
+def phase3(words, channels=1, rate=1e-3, rate_back=1e-3, pool=0, mask=None, make=adam):
     """(step, classifier, generator) of a command line. make(variables, rate): an optimizer."""
     shape = (*SHAPE[:2], channels)
     args, f = train3.parse(['toy', 'f', 'u', 'otsu', *words]), classifier(channels)
-    net, draw = train3.adversary(shape, args)
-    back = [None if b == 'adv' else mybackgrounds.noise for b in args.back]
-    extra = {}
-    if None in back:
-        extra = {'adversary': (net, draw), 'optimizer_back': make(net.trainable_variables, rate_back),
-                 'pool': pool}
+    net = mymodels.generator(shape, args.tiles)
+    adversary = Adversary(net, args.adversary, args.generator, pool, args.fresh)
+    back = [adversary if b == 'adv' else mybackgrounds.noise for b in args.back]
+    learns = adversary in back and adversary.learns
     prepare = train3.make_prepare(augmenter(), back, args)
-    step = train3.make_step(f, make(f.trainable_variables, rate), mask, back, args, **extra)
+    step = train3.make_step(f, make(f.trainable_variables, rate), mask, back, args,
+                            make(net.trainable_variables, rate_back) if learns else None)
 
     def run(batch, key):
         pixels = {k: v if k == 'y' else tf.cast(255*v, tf.uint8) for k, v in batch.items()}
@@ -96,10 +96,9 @@ def phase3(words, channels=1, rate=1e-3, rate_back=1e-3, pool=None, mask=None, m
 
 
 @pytest.mark.parametrize('words', (['adv'], ['adv', 'noise'], ['noise', 'adv', 'noise']))
-@pytest.mark.parametrize('with_pool', (False, True))
-def test_phase3_moves_classifier_and_generator_but_not_the_mask_network(words, with_pool):
+@pytest.mark.parametrize('pool', (0, 8))
+def test_phase3_moves_classifier_and_generator_but_not_the_mask_network(words, pool):
     u = mymodels.unet(SHAPE, 4)
-    pool = tf.Variable(tf.zeros((8, *SHAPE), tf.float16), trainable=False) if with_pool else None
     step, f, net = phase3(words, pool=pool, mask=lambda x: binarization.otsu(u(x)))
     before_f, before_net, before_u = values(f), values(net), values(u)
     batch = photos()
@@ -114,6 +113,37 @@ def test_phase3_without_an_adversary_moves_the_classifier_alone():
     before_f, before_net = values(f), values(net)
     losses = step(photos(), Key.of(0))
     assert all(moved(before_f, f)) and not any(moved(before_net, net)) and set(losses) == {'ce', 'accuracy'}
+
+
+@pytest.mark.parametrize('role', ('untrained', 'redrawn'))
+def test_the_controls_move_the_classifier_but_not_their_generator(role):
+    step, f, net = phase3(['adv', '--generator', role], pool=8)
+    before_f, before_net = values(f), values(net)
+    losses = step(photos(), Key.of(0))
+    assert all(moved(before_f, f)) and not any(moved(before_net, net)) and set(losses) == {'ce', 'accuracy'}
+
+
+def test_a_redrawn_generator_is_another_one_at_every_step_and_an_untrained_one_the_same():
+    net = mymodels.generator(SHAPE)
+    z = tf.random.stateless_normal((2, *net.input_shape[1:]), [1, 2])
+    first, again, other = (mybackgrounds.redrawn(net, z, Key.of(0, step)).numpy() for step in (0, 0, 1))
+    assert np.array_equal(first, again) and np.abs(first - other).max() > 0.01
+    kernels = [v for v in net.trainable_variables if len(v.shape) == 4]
+    assert 0.3 < first.std()/net(z).numpy().std() < 3 and kernels   # drawn as Keras draws first weights
+
+
+def test_the_total_variation_moves_masks_where_it_has_a_weight():
+    """It is part of the loss that is differentiated, not only of what is printed."""
+    found = []
+    for weight in ('0', '100'):
+        keras.utils.set_random_seed(0)
+        f, u = classifier(), mymodels.unet(SHAPE, 4)
+        f.trainable = False
+        args = train2.parse(['toy', 'f', '--total-variation', weight])
+        step = train2.make_step(u, f, sgd(u.trainable_variables, 0.1), mybackgrounds.border_colour, args, 0.2)
+        step(photos(), Key.of(0))
+        found.append(values(u))
+    assert any(not np.array_equal(a, b) for a, b in zip(*found))
 
 
 def test_the_attention_baseline_moves_its_local_branch_and_fusion_but_not_the_global_classifier():
@@ -148,7 +178,7 @@ def test_reversal_gives_the_value_itself_and_the_negated_scaled_gradient():
     b = tf.constant([0.2, 0.7])
     with tf.GradientTape() as tape:
         tape.watch(b)
-        turned = train3.reverse(b, 3.)
+        turned = mybackgrounds.reverse(b, 3.)
         loss = tf.reduce_sum(turned*[1., 10.])
     assert np.allclose(turned, b) and np.allclose(tape.gradient(loss, b), [-3, -30])
 
@@ -177,15 +207,32 @@ def test_clean_images_are_untouched_and_the_share_is_kept():
     assert set(np.unique(m)) == {0, 1} and 0.25 < clean.mean() < 0.35
 
 
+def test_masks_called_none_stay_soft_when_they_are_grown():
+    soft = tf.constant(np.linspace(0, 0.9, 256).reshape(1, 16, 16, 1), tf.float32)
+    args = train3.parse(['toy', 'f', 'u', 'none', 'noise', '--clean', '0'])
+    m = train3.grow(soft, args, Key.of(0)).numpy()
+    assert len(np.unique(m)) > 100 and (m >= soft.numpy()).all()
+    hard = train3.grow(soft, train3.parse(['toy', 'f', 'u', '0.5', 'noise', '--clean', '0']), Key.of(0))
+    assert set(np.unique(hard)) == {0, 1}
+
+
 # Remembered backgrounds
+
+def test_the_pool_is_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(mybackgrounds, 'POOL_BYTES', 2*16*16*5)
+    net = mymodels.generator(SHAPE)
+    assert Adversary(net, pool=4096, fresh=4).pool.shape[0] == 5
+    assert Adversary(net, pool=3, fresh=4).pool.shape[0] == 3
+    monkeypatch.undo()   # photographs of 224 pixels: no more than 128 MiB a checkpoint
+    assert 2*224*224*3*(mybackgrounds.POOL_BYTES//(2*224*224*3)) <= 2**27
 
 def test_the_pool_remembers_the_newest_backgrounds_and_recalls_only_what_is_there():
     pool = tf.Variable(tf.zeros((8, 4, 4, 1), tf.float16), trainable=False)
     for step, held in ((0, 3), (1, 6), (2, 8), (3, 8)):
         fresh = tf.fill((3, 4, 4, 1), (step + 1)/10)
-        assert int(train3.remember(pool, fresh, Key.of(0, step))) == held
-        shown = train3.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step)).numpy()[:, 0, 0, 0]
-        there = set(np.round(shown*10).astype(int))
+        assert int(mybackgrounds.remember(pool, fresh, Key.of(0, step))) == held
+        shown = mybackgrounds.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step))
+        there = set(np.round(shown.numpy()[:, 0, 0, 0]*10).astype(int))
         assert there == [{1}, {1, 2}, {1, 2, 3}, {2, 3, 4}][step]
     assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [2, 2, 3, 3, 3, 4, 4, 4]
 
@@ -193,19 +240,19 @@ def test_the_pool_remembers_the_newest_backgrounds_and_recalls_only_what_is_ther
 def test_a_pool_smaller_than_one_step_holds_the_last_of_it():
     pool = tf.Variable(tf.zeros((2, 4, 4, 1), tf.float16), trainable=False)
     fresh = tf.ones((5, 4, 4, 1))*tf.reshape([.1, .2, .3, .4, .5], (5, 1, 1, 1))
-    assert int(train3.remember(pool, fresh, Key.of(0))) == 2
+    assert int(mybackgrounds.remember(pool, fresh, Key.of(0))) == 2
     assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [4, 5]
 
 
 # Masks of phase 2
 
 def test_masks_that_show_nothing_everything_or_not_the_object_count_as_collapsed():
-    assert train2.collapse({'val_area': 0.3, 'val_masked': 0.9}, 10) is None
-    assert 'cover' in train2.collapse({'val_area': 0.001, 'val_masked': 0.9}, 10)
-    assert 'cover' in train2.collapse({'val_area': 0.999, 'val_masked': 0.9}, 10)
-    assert train2.collapse({'val_area': 0.005, 'val_masked': 0.9}, 10) is None   # small objects
-    assert 'cover' in train2.collapse({'val_area': 0.005, 'val_masked': 0.4}, 10)
-    assert 'chance' in train2.collapse({'val_area': 0.3, 'val_masked': 0.11}, 10)
+    assert restarts.problem({'val_area': 0.3, 'val_masked': 0.9}, 10) is None
+    assert 'cover' in restarts.problem({'val_area': 0.001, 'val_masked': 0.9}, 10)
+    assert 'cover' in restarts.problem({'val_area': 0.999, 'val_masked': 0.9}, 10)
+    assert restarts.problem({'val_area': 0.005, 'val_masked': 0.9}, 10) is None   # small objects
+    assert 'cover' in restarts.problem({'val_area': 0.005, 'val_masked': 0.4}, 10)
+    assert 'chance' in restarts.problem({'val_area': 0.3, 'val_masked': 0.11}, 10)
 
 
 def biased(monkeypatch, *biases):
@@ -216,9 +263,9 @@ def biased(monkeypatch, *biases):
 
 def test_masks_that_stand_still_at_0_or_1_are_noticed_after_an_epoch_but_not_small_ones():
     for area in (1e-5, 0.99999):
-        with pytest.raises(train2.Collapsed, match='at step 30 they cover'):
-            train2.alive({'area': area}, 30)
-    train2.alive({'area': 0.01}, 30)
+        with pytest.raises(restarts.Collapsed, match='at step 30 they cover'):
+            restarts.alive({'area': area}, 30)
+    restarts.alive({'area': 0.01}, 30)
 
 
 @pytest.mark.slow
@@ -273,14 +320,14 @@ def test_each_trainer_leaves_weights_sidecar_and_history_and_says_what_is_next(s
         history = json.load(f)
     assert [line['epoch'] for line in history] == [1, 2]
     assert all(np.isfinite(v) for line in history for v in line.values())
-    model, _ = weightfiles.load(str(tmp_path/'out'), shape=SHAPE, classes=CLASSES)
+    model, _ = weightfiles.load(str(tmp_path/'out'), like=weightfiles.Like(SHAPE, None, CLASSES))
     assert np.isfinite(model(np.zeros((1, *SHAPE), np.float32))).all()
 
 
 def test_what_to_run_next_reads_the_same_images():
     given = ['--data-dir', 'my sets', '--size', '32', '--fit', 'pad', '--skip-damaged']
-    assert reading.same_images(train1.parse(['folder:parts', *given, '--epochs', '3'])) == given
-    assert reading.same_images(train1.parse(['toy', '--fit', 'crop'])) == []
+    assert Reading.of(train1.parse(['folder:parts', *given, '--epochs', '3'])).words() == given
+    assert Reading.of(train1.parse(['toy', '--fit', 'crop'])).words() == []
 
 
 @pytest.mark.slow
@@ -368,3 +415,29 @@ def test_masks_of_x_above_0_are_refused_for_colour():
     data = mydatasets.load('toy')._replace(shape=(16, 16, 3))
     with pytest.raises(UserError, match='colour'):
         train3.mask_source(train3.parse(['toy', 'f', 'heuristic', 'otsu', 'adv']), data, None)
+
+
+# The rate follows the network
+
+def test_every_phase_of_a_backbone_trains_at_the_rate_of_backbones():
+    small, large = {'width': 32}, {'backbone': 'VGG19'}
+    assert mymodels.learning_rate(small) == 1e-3 and mymodels.learning_rate(large) == 1e-5
+    for words in ([], ['--paper']):
+        args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *words])
+        assert args.lr is None   # so that phase 3 asks the classifier's own network
+        assert train3.fingerprint(args, ['a']) != train3.fingerprint(args, ['a'], large=True)
+    given = train3.parse(['toy', 'f', 'u', 'otsu', 'adv', '--lr', '1e-4'])
+    assert train3.fingerprint(given, ['a'], large=True) == train3.fingerprint(given, ['a'])
+
+
+@pytest.mark.slow
+def test_phase_3_of_a_backbone_moves_it_slowly(tmp_path):
+    photographs = toys.photographs(tmp_path/'photos', side=32)
+    words = [f'folder:{photographs}', '--size', '32', *toys.FEW, '--batchsize', '4']
+    backbone = ['--backbone', 'MobileNetV2', '--backbone-weights', 'none', '--dense', '4']
+    assert train1.main([*words, *backbone, '--output', str(tmp_path/'f')]) == 0
+    weightfiles.save(mymodels.unet((32, 32, 3), 4), str(tmp_path/'u'), kind='unet', dataset='photos',
+                     shape=[32, 32, 3], classes=['cat', 'dog'], network={'width': 4}, settings='u')
+    assert train3.main([words[0], str(tmp_path/'f'), str(tmp_path/'u'), 'snap', 'textures', *words[1:],
+                        '--output', str(tmp_path/'z')]) == 0
+    assert weightfiles.read_sidecar(str(tmp_path/'z'))['arguments']['lr'] == mymodels.BACKBONE_RATE

@@ -28,7 +28,10 @@ def test_reproduce_goes_from_nothing_to_tables_and_never_repeats_what_is_done(tm
     rows = rowfile.read(out + '/accuracy.csv')
     assert len(rows) == 2*7 and {r['method'] for r in rows} == {'baseline', 'proposal'}
     assert {r['method'] for r in rowfile.read(out + '/masks.csv')} == {'unet-otsu', 'unet-snap', 'raw-otsu'}
-    assert 'Proposal' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 'Proposal' in printed and printed.splitlines()[-1] == f'report: {out}/report.html'
+    page = (tmp_path/'runs'/'report.html').read_text()
+    assert page.count('<img') == 6 and 'toy: accuracy by background' in page
     text = (tmp_path/'runs'/'tables.md').read_text()
     shown = f'{100*rowfile.find(rows, method="proposal", test="original")[0]["accuracy"]:.1f}'
     assert shown in text and 'tabular' in (tmp_path/'runs'/'tables.tex').read_text()
@@ -54,18 +57,18 @@ def plan(**changes):
     return reproduce.Plan(args, 'toy', 0, True)
 
 
-def test_settings_of_a_row_follow_the_whole_chain_of_phases():
-    base = plan()
-    assert base.settings('proposal') == plan().settings('proposal')
-    assert base.settings('proposal') != base.settings('textures')
-    assert base.settings('proposal') != plan(limit=100).settings('proposal')
-    assert base.settings('proposal') == plan(precision='float32').settings('proposal')
-    assert base.settings('proposal') == base._replace(seed=1).settings('proposal')   # it has its own column
+def test_the_fingerprint_of_a_row_follows_the_whole_chain_of_phases():
+    of = reproduce.fingerprint
+    wanted = of(plan(), 'proposal')
+    assert wanted == of(plan(), 'proposal') != of(plan(), 'textures')
+    assert wanted != of(plan(limit=100), 'proposal')
+    assert wanted == of(plan(precision='float32'), 'proposal') == of(plan(name='shapes'), 'proposal')
+    assert wanted == of(plan()._replace(seed=1), 'proposal')   # it has its own column
     args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv'])
-    assert train3.settings(args, ['a', 'b']) != train3.settings(args, ['a', 'c'])
+    assert train3.fingerprint(args, ['a', 'b']) != train3.fingerprint(args, ['a', 'c'])
 
 
-def test_an_option_given_at_its_default_does_not_change_the_settings():
+def test_an_option_given_at_its_default_does_not_change_the_fingerprint():
     plain, given = (train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *more]) for more in ([], ['--halo', '2']))
     assert options.fingerprint('train3', plain) == options.fingerprint('train3', given)
 
@@ -127,13 +130,13 @@ def studio(folder):
     return f'folder:{folder}'
 
 
-def test_a_folder_of_photographs_gets_its_case_study(tmp_path, capsys):
+def test_a_folder_of_photographs_gets_its_own_tables(tmp_path, capsys):
     out = str(tmp_path/'runs')
     words = [studio(tmp_path/'parts'), '--size', '16', '--fit', 'pad', '--batchsize', '16', '--quick',
              '--quiet', '--tests', 'unseen']
     assert reproduce.main([*words, '--methods', 'baseline', 'textures', '--out', out]) == 0
     printed = capsys.readouterr().out
-    assert 'parts: trained in the studio, tested in the field' in printed and 'drone study' in printed
+    assert 'parts: accuracy by test' in printed and 'drone' not in printed
     rows = {r['method']: r for r in rowfile.read(out + '/masks.csv')}
     assert set(rows) == {'unet-otsu', 'unet-snap', 'raw-otsu'}
     assert 'parts: backgrounds never trained on, no halo' in printed
@@ -160,16 +163,24 @@ needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results
 
 
 @needs_record
-def test_the_tables_in_the_readme_are_the_recorded_ones():
-    readme, recorded = text_of('README.md'), text_of('results/tables.md')
-    for line in recorded.splitlines():
-        assert line in readme, line
+def test_the_tables_on_the_pages_are_the_recorded_ones(tmp_path):
+    pages_filled = ''
+    for name in ('README.md', 'results/README.md'):
+        shutil.copy(os.path.join(ROOT, name), tmp_path/'page.md')
+        formats.fill(str(tmp_path/'page.md'), os.path.join(ROOT, 'results', 'tables.md'))
+        assert (tmp_path/'page.md').read_text() == text_of(name), f'{name}: run make readme'
+        pages_filled += text_of(name)
+    assert '<!-- table: Summary -->' in text_of('README.md')
+    for line in text_of('results/tables.md').splitlines():
+        assert line in pages_filled, line
 
 
 @needs_record
 def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
     for name in ('accuracy.csv', 'masks.csv'):
         shutil.copy(os.path.join(ROOT, 'results', name), tmp_path)
-    sets = list(dict.fromkeys(r['dataset'] for r in rowfile.read(str(tmp_path/'accuracy.csv'))))
-    pages.write_tables(str(tmp_path), sets)
+    sets = dict.fromkeys(r['dataset'] for r in rowfile.read(str(tmp_path/'accuracy.csv')))
+    names = ['folder:../shared/signs' if s == 'signs' else s for s in sets]
+    plans = [reproduce.Plan(reproduce.parse([n]), n, 0, not n.startswith('folder:')) for n in names]
+    pages.write_tables(str(tmp_path), names, reproduce.steps_by_settings(plans))
     assert (tmp_path/'tables.md').read_text() == text_of('results/tables.md')

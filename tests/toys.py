@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
+from PIL import Image
 
 import mydatasets
 import mymodels
 from common.quiet import keras
+from readers.reading import Reading
 from training import weightfiles
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -41,6 +44,29 @@ def parents(folder):
         weightfiles.save(model, os.path.join(folder, kind), kind=kind, dataset='toy', method=kind, seed=0,
                        shape=list(SHAPE), classes=CLASSES, network=NETWORK[kind], settings=kind)
     return [os.path.join(folder, kind) for kind in NETWORK]
+
+
+def load(name, data_dir=None, limit=None, **reading):
+    """The Dataset of a name. reading: the other fields of a Reading."""
+    return mydatasets.load(name, Reading(data_dir, **reading), limit)
+
+
+def photographs(root, side=16, each=16, seed=0):
+    """The root of a folder data set of noise, two classes, `each` training photographs of each."""
+    random = np.random.RandomState(seed)
+    for split, n in (('train', each), ('test', 2)):
+        for name in ('cat', 'dog'):
+            os.makedirs(os.path.join(root, split, name), exist_ok=True)
+            for i in range(n):
+                pixels = random.randint(0, 255, (side + seed, side, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(os.path.join(root, split, name, f'{i}.png'))
+    return root
+
+
+def job(output, fingerprint='s'):
+    """As much of a training.start.Job as checkpoints ask for."""
+    return types.SimpleNamespace(args=types.SimpleNamespace(output=str(output), precision='float32'),
+                                 fingerprint=fingerprint, identity={'precision': 'float32'})
 
 
 def argv(script, folder, output, *more):

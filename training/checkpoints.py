@@ -13,6 +13,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import whole_file
+from training import identity
 from training.weightfiles import read_sidecar
 
 CHECKPOINTS = 2      # the newest ones that are kept
@@ -26,12 +27,15 @@ def folder_of(output):
     return output + '.checkpoint'
 
 
-def write_checkpoint(output, step, state, about):
+def write_checkpoint(job, step, state, about):
     """Variables by name and JSON about them in one .npz; the newest CHECKPOINTS files stay."""
+    output = job.args.output
     arrays = {f'{k}/{i}': np.asarray(v.numpy()) for k, vs in state.items() for i, v in enumerate(vs)}
+    about = {**about, 'step': step, 'settings': job.fingerprint, 'identity': job.identity,
+             'precision': job.args.precision}
     path = os.path.join(folder_of(output), f'{step:09d}.npz')
     with whole_file(path) as temporary, open(temporary, 'wb') as f:
-        np.savez(f, about=np.array(json.dumps({**about, 'step': step})), **arrays)
+        np.savez(f, about=np.array(json.dumps(about)), **arrays)
     for old in checkpoints(output)[CHECKPOINTS:]:
         os.remove(old)
 
@@ -62,6 +66,8 @@ def _said(f):
     for field, kind in FIELDS.items():
         if not isinstance(about[field], kind):
             raise ValueError(f'{field} is no {kind}')
+    if not isinstance(about.get('identity', {}), dict):
+        raise ValueError('identity is no dict')
     if not all(isinstance(h, dict) for h in about['history']) or about['step'] < 0:
         raise ValueError('no history')
     if not all(type(v) in (int, float) for v in about['seen'].values()):
@@ -88,13 +94,17 @@ def newest(output, arrays=True):
     return None, {}, {}
 
 
-def read_checkpoint(output, state, settings):
+def read_checkpoint(job, state):
     """Restores the newest readable checkpoint; returns what it says, or None. UserError: of another run."""
-    path, arrays, about = newest(output)
+    path, arrays, about = newest(job.args.output)
     if path is None:
         return None
-    if about['settings'] != settings:
+    if about['settings'] != job.fingerprint:
         raise UserError(f'{path} was made with other settings; repeat them, or start anew with --overwrite')
+    mine = dict(job.identity)
+    if mine['precision'] == 'float32':   # numbers that went wrong in half precision may go on in single
+        del mine['precision']
+    identity.demand_same(about, mine, path)
     wanted = {f'{k}/{i}': v for k, vs in state.items() for i, v in enumerate(vs)}
     shapes = {k: (tuple(v.shape), np.dtype(v.dtype if isinstance(v.dtype, str) else v.dtype.name))
               for k, v in wanted.items()}
@@ -111,10 +121,10 @@ def attempts_used(args):
     return newest(args.output, arrays=False)[2].get('attempt', 0) if args.resume else 0
 
 
-def kept_precision(args):
-    """The precision that a resumed run began with, else `auto`."""
-    said = newest(args.output, arrays=False)[2].get('precision') if args.resume else None
-    return said if said in ('float32', 'bfloat16', 'float16') else 'auto'
+def kept_precision(output):
+    """The precision that the run at `output` began with, or None."""
+    said = newest(output, arrays=False)[2].get('precision')
+    return said if said in ('float32', 'bfloat16', 'float16') else None
 
 
 def renamed(args, output):
@@ -122,9 +132,9 @@ def renamed(args, output):
     return argparse.Namespace(**{**vars(args), 'output': output, 'resume': not args.overwrite})
 
 
-def forget(args):
-    """Removes the checkpoints of an attempt that is given up."""
-    shutil.rmtree(folder_of(args.output), ignore_errors=True)
+def forget(output):
+    """Removes the checkpoints of what is complete or given up."""
+    shutil.rmtree(folder_of(output), ignore_errors=True)
 
 
 def sweep(output):
@@ -138,8 +148,33 @@ def sweep(output):
                     os.remove(os.path.join(place, entry))
 
 
+# What stands at --output
+
+def demand_output(args):
+    """Says before the work, not after it, that its result cannot or may not be written. Errors: UserError."""
+    _demand_writable(args.output)
+    if not args.overwrite and not args.resume and (_is_written(args.output) or checkpoints(args.output)):
+        raise UserError(f'{args.output} exists; continue it with --resume, replace it with --overwrite, or '
+                        'choose another --output')
+
+
+def is_complete(output, fingerprint, who):
+    """Do the weights of this very run stand there? Errors: UserError when they are another run's."""
+    if not _is_written(output) or checkpoints(output):   # checkpoints go last: weights beside them are older
+        return False
+    about = read_sidecar(output)
+    if about.get('settings') != fingerprint:
+        raise UserError(f'{output} was made with other settings; repeat them, replace it with '
+                        '--overwrite, or choose another --output')
+    identity.demand_same(about, who, output)
+    return True
+
+
+def _is_written(output):
+    return os.path.exists(output + '.weights.h5') and os.path.exists(output + '.json')
+
+
 def _demand_writable(output):
-    """Says before the work, not after it, that its result cannot be written."""
     folder, name = os.path.split(os.path.abspath(output))
     if not name or output.endswith(os.sep):
         raise UserError(f'--output {output} names a folder; give the NAME of the weights in it')
@@ -150,23 +185,3 @@ def _demand_writable(output):
             f.write(bytes(MIN_BYTES))
     except OSError as e:
         raise UserError(f'cannot write {output}: {e.strerror}; make room or choose another --output') from e
-
-
-def finished(args, settings):
-    """True when --resume meets complete weights. UserError when they exist and may not be replaced."""
-    _demand_writable(args.output)
-    complete = os.path.exists(args.output + '.weights.h5') and os.path.exists(args.output + '.json')
-    begun = checkpoints(args.output)
-    if not args.overwrite and not args.resume and (complete or begun):
-        raise UserError(f'{args.output} exists; continue it with --resume, replace it with --overwrite, or '
-                        'choose another --output')
-    sweep(args.output)
-    if args.overwrite:
-        shutil.rmtree(folder_of(args.output), ignore_errors=True)
-    elif args.resume and complete and not begun:   # checkpoints go last: weights beside them are older
-        if read_sidecar(args.output).get('settings') != settings:
-            raise UserError(f'{args.output} was made with other settings; repeat them, replace it with '
-                            '--overwrite, or choose another --output')
-        print(f'{args.output}.weights.h5 is complete; nothing to do')
-        return True
-    return False

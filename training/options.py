@@ -6,8 +6,8 @@ import json
 import mydatasets
 from common import cli
 from common.cli import positive, share, whole
-from mymodels import MAX_DENSE, MAX_SIDE, MAX_WIDTH
-from readers.reading import add_folder_arguments
+from mymodels import BIG, MAX_DENSE, MAX_WIDTH
+from readers import reading
 
 PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'settle': 0.,
          'flip': 'yes', 'fill_outside': 'nearest', 'precision': 'float32'}
@@ -29,7 +29,8 @@ def parser(description, example, **defaults):
                    help='steps of an epoch; 0: one pass over the training images')
     g.add_argument('--batchsize', type=whole(1), default=128, help='images per step')
     g.add_argument('--lr', type=positive,
-                   help="Adam's rate, falling to 0 along a half cosine (--paper: constant)")
+                   help="Adam's rate, falling to 0 along a half cosine (--paper: constant); None: that of "
+                   'the network')
     g.add_argument('--seed', type=whole(0), default=0,
                    help='of initial weights, order, augmentation, backgrounds')
     g.add_argument('--paper', action='store_true',
@@ -43,11 +44,8 @@ def parser(description, example, **defaults):
                    help='of the training, at its end, on images as they are, at most mirrored')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
     g = p.add_argument_group('data')
-    g.add_argument('--data-dir', help='of tensorflow-datasets (or set TFDS_DATA_DIR)')
-    g.add_argument('--size', type=whole(8, MAX_SIDE),
-                   help='side in pixels; None: that of the set (folders 64)')
+    reading.add_arguments(g)
     g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')
-    add_folder_arguments(g)
     g = p.add_argument_group('run')
     g.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
     g.add_argument('--resume', action='store_true', help='continue from the newest checkpoint of --output')
@@ -74,23 +72,36 @@ def add_network_arguments(p):
                    help='units of the dense layers; None: 128, or 4096 for backbones')
 
 
-def parse(p, argv=None, paper=None):
-    """Parsed arguments and, as `changed`, those that are not at their defaults. paper: what --paper means
-    here, beside PAPER."""
+def network_of(args, shape):
+    """Keyword arguments of mymodels.classifier: a small network, from BIG pixels on a backbone."""
+    backbone = args.backbone or ('VGG19' if shape[0] >= BIG else None)
+    if backbone:
+        return {'backbone': backbone, 'dense': [args.dense]*2 if args.dense else None}
+    return {'width': args.width, 'dense': args.dense}
+
+
+def parse(p, argv, method, paper=None):
+    """Parsed arguments and, as `changed`, those that are not at their defaults.
+
+    method: args -> the name of the row, for --output. paper: what --paper means here, beside PAPER.
+    """
     args = cli.parse(p, argv)
     defaults = {k: p.get_default(k) for k in vars(args)}
     if args.paper:
         p.set_defaults(**PAPER, **(paper or {}))
         args = cli.parse(p, argv)
     args.changed = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS and v != defaults[k]}
+    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-{method(args)}-{args.seed}'
     return args
 
 
-def fingerprint(script, args, parents=()):
+def fingerprint(script, args, parents=(), more=None):
     """Short name of the settings of a whole chain of phases: rows of different settings never share a cell.
 
     Settings at their defaults do not count, so that a new option leaves recorded rows as they are; a new
-    default is a new METHOD_VERSION.
+    default is a new METHOD_VERSION. parents: fingerprints. more: {name: value} of defaults that are
+    others for some networks or masks, and count for those alone.
     """
-    text = json.dumps([METHOD_VERSION, script, args.changed, list(parents)], sort_keys=True)
+    changed = {**args.changed, **(more or {})}
+    text = json.dumps([METHOD_VERSION, script, changed, list(parents)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,11 +1,68 @@
-"""Before the first step: precision, strategy, data, optimizer, augmentation."""
+"""Before the first step: what a run is, where it stands, its machine, data, optimizer and augmentation."""
+import argparse
+import dataclasses
+import time
+
 import mydatasets
-import mymodels
 from common.errors import UserError
 from common.quiet import keras, tf
 from mydatagen import augmenter, to_float
-from training.checkpoints import kept_precision
+from readers.reading import Reading
+from training import checkpoints, identity
 from training.devices import chief, strategy_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run of a phase. Its arguments are a copy of the user's, every `auto` settled."""
+    args: argparse.Namespace
+    data: mydatasets.Dataset
+    strategy: tf.distribute.Strategy
+    fingerprint: str     # of the settings of its whole chain of phases
+    identity: dict       # whose run it is: data, seed, precision, parents
+    began: float         # time.monotonic() when it was started
+
+    @property
+    def steps(self):
+        """Of the whole training."""
+        return self.args.epochs*self.args.steps_per_epoch
+
+    def settled(self, **values):
+        """The same run with these arguments settled."""
+        return dataclasses.replace(self, args=argparse.Namespace(**{**vars(self.args), **values}))
+
+    def on(self, data):
+        """The same run on this data set."""
+        return dataclasses.replace(self, data=data)
+
+
+def begin(args, fingerprint, parents=None):
+    """The Job, its machine set up and its data read; None when --resume finds it complete.
+
+    parents: {role: sidecar} of the weights that it starts from. Errors: UserError for what stands at
+    --output and may not be replaced, or is another run's.
+    """
+    began = time.monotonic()
+    checkpoints.demand_output(args)
+    checkpoints.sweep(args.output)
+    if args.overwrite:
+        checkpoints.forget(args.output)
+    who = identity.of(args, parents or {})
+    if args.resume and checkpoints.is_complete(args.output, fingerprint, who):
+        print(f'{args.output}.weights.h5 is complete; nothing to do')
+        return None
+    precision = settled_precision(args)
+    strategy = machine(args, precision)
+    data = mydatasets.load(args.dataset, Reading.of(args), args.limit,
+                           backgrounds=getattr(args, 'backgrounds', None))
+    job = Job(args, data, strategy, fingerprint, {**who, 'precision': precision}, began)
+    return job.settled(
+        precision=precision, quiet=args.quiet or not chief(strategy),
+        flip={'auto': 'yes' if data.flip else 'no'}.get(args.flip, args.flip),
+        fill_outside={'auto': 'constant' if data.monochrome else 'nearest'}.get(args.fill_outside,
+                                                                               args.fill_outside),
+        steps_per_epoch=args.steps_per_epoch or max(1, len(data.train)//args.batchsize))
+
 
 # Machine
 
@@ -19,66 +76,49 @@ def has_bfloat16():
     return 'avx512_bf16' in flags or 'amx_bf16' in flags
 
 
-def start(args):
-    """Sets precision and determinism for this run; returns the distribution strategy. Idempotent."""
+def settled_precision(args):
+    """Of the networks: what was asked for, else what a resumed run began with, else what is fast."""
     if args.deterministic and args.precision not in ('auto', 'float32'):
         raise UserError(f'--deterministic means float32; leave out --precision {args.precision}')
-    if args.precision == 'auto':
-        args.precision = kept_precision(args)
-    if args.precision == 'auto':
-        gpu = bool(tf.config.list_physical_devices('GPU'))
-        fast = has_bfloat16() and not gpu and not args.deterministic
-        args.precision = 'bfloat16' if fast else 'float32'
+    if args.precision != 'auto':
+        return args.precision
+    kept = checkpoints.kept_precision(args.output) if args.resume else None
+    if kept:
+        return kept
+    gpu = bool(tf.config.list_physical_devices('GPU'))
+    return 'bfloat16' if has_bfloat16() and not gpu and not args.deterministic else 'float32'
+
+
+def machine(args, precision):
+    """Sets precision, determinism and the seed of initial weights; returns the distribution strategy."""
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
     if args.strategy == 'multiworker' and not args.quiet:
         print('waiting for the other workers of TF_CONFIG', flush=True)
     strategy = strategy_of(args.strategy)
-    args.quiet |= not chief(strategy)
     keras.utils.clear_session(free_memory=False)   # first: it forgets the policy too
-    keras.config.set_dtype_policy(('' if args.precision == 'float32' else 'mixed_') + args.precision)
+    keras.config.set_dtype_policy(('' if precision == 'float32' else 'mixed_') + precision)
     keras.utils.set_random_seed(args.seed)   # initial weights; everything else random goes through a Key
     return strategy
 
 
-def load_data(args):
-    """The data set of the arguments; `auto` of flip and fill settled."""
-    backgrounds = getattr(args, 'backgrounds', None)   # of phase 3
-    data = mydatasets.load(args.dataset, args.data_dir, args.size, args.limit, fit=args.fit,
-                           skip_damaged=args.skip_damaged, backgrounds=backgrounds)
-    args.flip = {'auto': 'yes' if data.flip else 'no'}.get(args.flip, args.flip)
-    args.fill_outside = {'auto': 'constant' if data.monochrome else 'nearest'}.get(args.fill_outside,
-                                                                                   args.fill_outside)
-    if args.steps_per_epoch == 0:
-        args.steps_per_epoch = max(1, len(data.train)//args.batchsize)
-    return data
+# Optimizer and augmentation
 
-
-def network_options(args, shape):
-    """Keyword arguments of mymodels.classifier; the rate follows the network where none was given."""
-    backbone = args.backbone or ('VGG19' if shape[0] >= mymodels.BIG else None)
-    args.lr = args.lr or (mymodels.BACKBONE_RATE if backbone else mymodels.SMALL_RATE)
-    if backbone:
-        return {'backbone': backbone, 'dense': [args.dense]*2 if args.dense else None}
-    return {'width': args.width, 'dense': args.dense}
-
-
-def adam(args, variables, rate=None):
+def adam(job, variables, rate):
     """Adam on the variables, its rate falling to 0 along a half cosine unless --schedule constant."""
-    rate = rate or args.lr
-    if args.schedule == 'cosine':
-        rate = keras.optimizers.schedules.CosineDecay(rate, args.epochs*args.steps_per_epoch)
+    if job.args.schedule == 'cosine':
+        rate = keras.optimizers.schedules.CosineDecay(rate, job.steps)
     optimizer = keras.optimizers.Adam(rate)
-    if args.precision == 'float16':
+    if job.args.precision == 'float16':
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(variables)
     return optimizer
 
 
-def augmentation(args):
-    """The `augmenter` of the arguments: the end of training shows the images as they are."""
-    until = round((1 - args.settle)*args.epochs*args.steps_per_epoch)
-    return augmenter(args.flip == 'yes', args.fill_outside, until)
+def augmentation(job):
+    """The `augmenter` of the run: the end of training shows the images as they are."""
+    until = round((1 - job.args.settle)*job.steps)
+    return augmenter(job.args.flip == 'yes', job.args.fill_outside, until)
 
 
 def augmented(augment):

@@ -19,17 +19,21 @@ def global_mean(values):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean) if context.num_replicas_in_sync > 1 else mean
 
 
-def descend(tape, losses, *players):
-    """One update of every player (optimizer, variables) on sum(losses), means over this replica's images.
+def share(losses, optimizer):
+    """What this replica descends on, inside the tape: the sum of its mean losses, with the loss scale.
 
-    Optimizers add up the gradients of the replicas, so each gives its share. One loss scale serves all
-    players. Returns the gradients, a list for each player.
+    Optimizers add up the gradients of the replicas, so each gives its share.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return optimizer.scale_loss(sum(losses))/tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def descend(tape, loss, *players):
+    """One update of every player (optimizer, variables) on a `share` scaled by the first player's optimizer.
+
+    Returns the gradients, a list for each player.
+    """
     first = players[0][0]
-    with tape:
-        scaled = first.scale_loss(sum(losses))/replicas
-    gradients = tape.gradient(scaled, [v for _, v in players])
+    gradients = tape.gradient(loss, [v for _, v in players])
     for (optimizer, variables), g in zip(players, gradients):
         if optimizer is not first and hasattr(optimizer, 'dynamic_scale'):
             g = [x*(optimizer.dynamic_scale/first.dynamic_scale) for x in g]
@@ -53,7 +57,8 @@ def supervised_step(model, optimizer):
     def step(batch, key):
         with tf.GradientTape() as tape:
             logits = model(batch['x'], training=True)
-            loss = tf.reduce_mean(task_loss(batch['y'], logits))
-        descend(tape, [loss], (optimizer, model.trainable_variables))
-        return {'ce': loss, 'accuracy': accuracy(batch['y'], logits)}
+            ce = tf.reduce_mean(task_loss(batch['y'], logits))
+            loss = share([ce], optimizer)
+        descend(tape, loss, (optimizer, model.trainable_variables))
+        return {'ce': ce, 'accuracy': accuracy(batch['y'], logits)}
     return step

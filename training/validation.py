@@ -1,11 +1,34 @@
 """Validation: images held out of the training set, plain and on shapes neither trained on nor tested."""
+import math
+
+import numpy as np
+
 import mybackgrounds
 import mydatasets
-from common.keys import Key
+from common.keys import Key, Stream
 from common.quiet import tf
 from mydatagen import in_order, to_float
 
-# Validation: images held out of the training set, plain and before shapes neither trained on nor tested
+def validation_shapes(x, key, count=12):
+    """The validation family, never trained on: random ellipses, rectangles and lines on a plain ground,
+    grey or coloured in half of the images, black and white in the others."""
+    n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
+    grid = tf.cast(tf.range(side), tf.float32)
+    b = tf.ones_like(x)*key.fold(0).uniform(n, (1, 1, channels))
+    for i in range(count):
+        u = key.fold(1 + i).uniform(n, (6, 1, 1))
+        angle = math.pi*u[:, 2]
+        dx, dy = grid[None, None, :] - side*u[:, 0], grid[None, :, None] - side*u[:, 1]
+        along, across = dx*tf.cos(angle) + dy*tf.sin(angle), dy*tf.cos(angle) - dx*tf.sin(angle)
+        long, wide = side*(0.05 + 0.2*u[:, 3]), side*(0.05 + 0.2*u[:, 4])
+        shapes = (tf.square(along/long) + tf.square(across/wide) < 1,
+                  (abs(along) < long) & (abs(across) < wide),
+                  abs(across) < 1)
+        kind = tf.cast(3*u[:, 5], tf.int32)
+        inside = tf.where(kind == 0, shapes[0], tf.where(kind == 1, shapes[1], shapes[2]))[..., None]
+        b = tf.where(inside, key.fold(50 + i).uniform(n, (1, 1, channels)), b)
+    return tf.where(key.fold(100).uniform(n, (1, 1, 1)) < 0.5, tf.round(b), b)
+
 
 def validator(model, data, mask=None, seed=0):
     """() -> {'val_accuracy', 'val_shapes'}. mask: image -> object mask; without it x > 0 grown by the halo
@@ -13,12 +36,12 @@ def validator(model, data, mask=None, seed=0):
     if mask is None and data.monochrome:
         mask = mydatasets.true_mask
     images, kept = data.validation, not isinstance(data.validation.x, list)
-    drawn = []   # batches before shapes, the same at every validation, as long as there is memory for them
+    drawn = []   # batches on shapes, the same at every validation, as long as there is memory for them
 
     @tf.function(reduce_retracing=True)
-    def before_shapes(x, number):
+    def on_shapes(x, number):
         x = to_float(x)
-        b = mybackgrounds.validation_shapes(x, Key.of(seed, number).fold(77))
+        b = validation_shapes(x, Key.of(seed, number).fold(Stream.VALIDATION))
         return tf.cast(tf.round(255*mybackgrounds.compose(x, mask(x), b)), tf.uint8)
 
     @tf.function(reduce_retracing=True)
@@ -26,12 +49,37 @@ def validator(model, data, mask=None, seed=0):
         return tf.reduce_sum(tf.cast(tf.argmax(model(to_float(x)), 1, output_type=tf.int32) == y, tf.int32))
 
     def validate():
-        total = dict.fromkeys(['val_accuracy'] + ['val_shapes']*(mask is not None), 0)
+        right = {'val_accuracy': 0}
+        if mask is not None:
+            right['val_shapes'] = 0
         for number, batch in enumerate(in_order(images)):
-            total['val_accuracy'] += int(correct(batch['x'], batch['y']))
-            if mask is not None:
-                z = drawn[number] if number < len(drawn) else before_shapes(batch['x'], tf.constant(number))
-                total['val_shapes'] += int(correct(z, batch['y']))
-                drawn.extend([z]*(kept and number == len(drawn)))
-        return {k: v/len(images) for k, v in total.items()}
+            right['val_accuracy'] += int(correct(batch['x'], batch['y']))
+            if mask is None:
+                continue
+            z = drawn[number] if number < len(drawn) else on_shapes(batch['x'], tf.constant(number))
+            if kept and number == len(drawn):
+                drawn.append(z)
+            right['val_shapes'] += int(correct(z, batch['y']))
+        return {k: v/len(images) for k, v in right.items()}
+    return validate
+
+
+def mask_validator(unet, classifier, images, binarize, fill, most=2000):
+    """() -> {'val_area': of the binarised masks, 'val_masked': accuracy of f(m x)} on `most` images.
+
+    binarize: (m, x) -> m; fill: x -> the colour where the mask removes.
+    """
+    images = images.take(np.arange(len(images))[:most])
+
+    @tf.function(reduce_retracing=True)
+    def look(batch):
+        x = to_float(batch['x'])
+        m = binarize(unet(x), x)
+        z = mybackgrounds.compose(x, m, fill(x))
+        right = tf.argmax(classifier(z), 1, output_type=tf.int32) == batch['y']
+        return tf.reduce_sum(tf.reduce_mean(m, (1, 2, 3))), tf.reduce_sum(tf.cast(right, tf.float32))
+
+    def validate():
+        area, right = np.sum([[float(v) for v in look(b)] for b in in_order(images)], 0)/len(images)
+        return {'val_area': float(area), 'val_masked': float(right)}
     return validate

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,7 +52,7 @@ BUILDERS = {'classifier': lambda a: classifier(a['shape'], len(a['classes']), **
             'attention': lambda a: attention(a['shape'], len(a['classes']), **a.get('network', {}))}
 
 
-SETTINGS = {'classifier': {'backbone', 'width', 'dense'}, 'unet': {'width', 'depth'},
+OPTIONS = {'classifier': {'backbone', 'width', 'dense'}, 'unet': {'width', 'depth'},
             'attention': {'backbone', 'width', 'dense', 'tau'}}
 
 
@@ -96,8 +97,8 @@ def _check_sidecar(about, name):
     need(isinstance(classes, list) and 2 <= len(classes) <= MAX_CLASSES
          and all(text(c, 300) for c in classes), 'classes', 'a list of names')
     network = about.get('network', {})
-    need(isinstance(network, dict) and set(network) <= SETTINGS[kind], 'network',
-         f'an object of {", ".join(sorted(SETTINGS[kind]))}')
+    need(isinstance(network, dict) and set(network) <= OPTIONS[kind], 'network',
+         f'an object of {", ".join(sorted(OPTIONS[kind]))}')
     backbone, dense, tau = (network.get(k) for k in ('backbone', 'dense', 'tau'))
     need(backbone is None or backbone in backbone_names(), 'backbone', 'a name of keras.applications')
     for field, most in (('width', MAX_WIDTH), ('depth', 8)):
@@ -134,24 +135,18 @@ def fit_of(about):
     return fit if fit in FITS else FITS[0]
 
 
-def load(path, kind=None, shape=None, classes=None, fit=None):
-    """(network, what its sidecar says). UserError, one line, when it does not fit what is asked."""
+def load(path, kind=None, like=None):
+    """(network, what its sidecar says). UserError, one line, when it does not fit what is asked.
+
+    kind: of network, or several. like: what has the shape, classes and fit that it has to share (a
+    Dataset, a Like); the classes of a mask generator do not matter.
+    """
     about, name = read_sidecar(path), stem(path)
     kinds = (kind,) if isinstance(kind, str) else kind
     if kinds and about['kind'] not in kinds:
         raise UserError(f'{name} holds a {about["kind"]}, needed is {" or ".join(kinds)}; give other weights')
-    if shape is not None and tuple(about['shape']) != tuple(shape):
-        raise UserError(f'{name} was trained on images of shape {tuple(about["shape"])}, these are '
-                        f'{tuple(shape)}; use the same --size and data set')
-    if fit not in (None, fit_of(about)):
-        raise UserError(f'{name} was trained with --fit {fit_of(about)}, these photographs are read with '
-                        f'--fit {fit}; use the same')
-    if classes is not None and len(about['classes']) != len(classes):
-        raise UserError(f'{name} knows {len(about["classes"])} classes, the data set has {len(classes)}; '
-                        'give weights of this data set')
-    if classes is not None and list(about['classes']) != list(classes):
-        raise UserError(f'{name} knows other classes ({", ".join(about["classes"][:3])} ...) than the data '
-                        f'set ({", ".join(classes[:3])} ...); give weights of this data set')
+    if like is not None:
+        _demand_alike(about, name, like)
     model = BUILDERS[about['kind']](about)
     with open(name + '.weights.h5', 'rb') as f:
         digest = hashlib.file_digest(f, 'sha256').hexdigest()
@@ -160,3 +155,27 @@ def load(path, kind=None, shape=None, classes=None, fit=None):
                         'again')
     read_arrays(model, name + '.weights.h5')
     return model, about
+
+
+class Like(NamedTuple):
+    """What weights have to share: shape of the images, how photographs became square, names of classes."""
+    shape: tuple
+    fit: str | None = None
+    classes: list | None = None
+
+
+def _demand_alike(about, name, like):
+    if tuple(about['shape']) != tuple(like.shape):
+        raise UserError(f'{name} was trained on images of shape {tuple(about["shape"])}, these are '
+                        f'{tuple(like.shape)}; use the same --size and data set')
+    if like.fit not in (None, fit_of(about)):
+        raise UserError(f'{name} was trained with --fit {fit_of(about)}, these photographs are read with '
+                        f'--fit {like.fit}; use the same')
+    mine, wanted = about['classes'], like.classes
+    if about['kind'] == 'unet' or wanted is None or list(mine) == list(wanted):
+        return
+    if len(mine) != len(wanted):
+        raise UserError(f'{name} knows {len(mine)} classes, the data set has {len(wanted)}; give weights of '
+                        'this data set')
+    raise UserError(f'{name} knows other classes ({", ".join(mine[:3])} ...) than the data set '
+                    f'({", ".join(wanted[:3])} ...); give weights of this data set')

@@ -10,6 +10,7 @@ from PIL import Image
 
 import mydatagen
 import mydatasets
+import toys
 from common.errors import UserError
 from mydatagen import in_order
 from pictures import converted, cut, huge_png, needs_signs, noise, save, SIGNS
@@ -255,7 +256,7 @@ def test_what_is_known_of_damage_holds_no_pixels(photos):
 @pytest.fixture
 def forgetful():
     """Nothing looked at or decoded before counts."""
-    for cache in mydatasets._checked, mydatasets._pixels:
+    for cache in mydatasets._checked, photographs.pixels, photographs.masks:
         cache.cache_clear()
 
 
@@ -264,9 +265,9 @@ def pixels_of(images):
 
 
 def test_photographs_that_do_not_fit_are_streamed_and_are_the_same_pixels(photos, forgetful, monkeypatch):
-    whole = mydatasets.load(f'folder:{photos}', size=16)
+    whole = toys.load(f'folder:{photos}', size=16)
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 14*16*16*3 - 1)   # one byte less than all splits take
-    streamed = mydatasets.load(f'folder:{photos}', size=16)
+    streamed = toys.load(f'folder:{photos}', size=16)
     pairs = [(whole.train, streamed.train), (whole.validation, streamed.validation)]
     pairs += [(whole.tests[k].images(), streamed.tests[k].images()) for k in whole.tests]
     for a, b in pairs:
@@ -281,9 +282,9 @@ def test_streamed_file_names_may_be_any_bytes(photos, forgetful, monkeypatch):
     for name, old in zip(names, ('0.png', '1.png')):
         for split in 'train', 'test-field':
             os.rename(photos/split/'cat'/old, photos/split/'cat'/name)
-    whole = mydatasets.load(f'folder:{photos}', size=16)
+    whole = toys.load(f'folder:{photos}', size=16)
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 0)
-    streamed = mydatasets.load(f'folder:{photos}', size=16)
+    streamed = toys.load(f'folder:{photos}', size=16)
     found = whole.tests['test-field'].images(), streamed.tests['test-field'].images()
     for a, b in (whole.train, streamed.train), (whole.validation, streamed.validation), found:
         assert isinstance(b.x, list) and np.array_equal(a.x, pixels_of(b))
@@ -292,7 +293,7 @@ def test_streamed_file_names_may_be_any_bytes(photos, forgetful, monkeypatch):
 
 def test_a_large_test_is_streamed_even_where_training_images_would_fit(photos, forgetful, monkeypatch):
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 6*16*16*3)   # the training images alone
-    data = mydatasets.load(f'folder:{photos}', size=16)
+    data = toys.load(f'folder:{photos}', size=16)
     assert isinstance(data.tests['test-field'].images().x, list)
 
 
@@ -302,19 +303,19 @@ def test_masks_of_streamed_photographs_are_held_or_left_out_with_a_word(photos, 
         for i in range(3):
             save(photos/'masks'/'train'/name/f'{i}.png', Image.new('L', (40, 40), 255))
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 1)
-    data = mydatasets.load(f'folder:{photos}', size=16)
+    data = toys.load(f'folder:{photos}', size=16)
     assert data.masks and data.train.m.shape[1:] == (16, 16, 1) and len(data.train.m) == len(data.train)
     assert not capsys.readouterr().err
     monkeypatch.setattr(mydatasets, 'MASK_BYTES', 6*16*16 - 1)
-    data = mydatasets.load(f'folder:{photos}', size=16)
+    data = toys.load(f'folder:{photos}', size=16)
     assert not data.masks and data.train.m is None and '6 masks of train' in capsys.readouterr().err
 
 
 def test_of_too_many_backgrounds_some_from_all_over_are_used(photos, forgetful, monkeypatch, capsys):
     for i in range(2, 10):
         save(photos/'backgrounds'/f'{i}.jpg', noise(90 + i))
-    monkeypatch.setattr(mydatasets, 'BACKGROUND_BYTES', 4*32*32*3)
-    data = mydatasets.load(f'folder:{photos}', size=16)
+    monkeypatch.setattr(photographs, 'BACKGROUND_BYTES', 4*32*32*3)
+    data = toys.load(f'folder:{photos}', size=16)
     assert data.backgrounds.shape == (4, 32, 32, 3) and '4 of the 10' in capsys.readouterr().err
 
 
@@ -323,14 +324,14 @@ def test_photographs_are_made_square_as_asked(photos, forgetful, monkeypatch, he
     wide = save(photos/'train'/'cat'/'0.png', noise(7, 60, 30))
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 10**9*held)
     for fit in photographs.FITS:
-        data = mydatasets.load(f'folder:{photos}', size=16, fit=fit)
+        data = toys.load(f'folder:{photos}', size=16, fit=fit)
         found = np.concatenate([pixels_of(data.train), pixels_of(data.validation)])
         assert (found == read_image(wide, 16, fit=fit)).all((1, 2, 3)).any() and data.fit == fit
 
 
 def test_streamed_photographs_can_be_pictured_too(photos, monkeypatch, forgetful):
     monkeypatch.setattr(mydatasets, 'MEMORY_BYTES', 0)
-    images = mydatasets.load(f'folder:{photos}', size=16).train
+    images = toys.load(f'folder:{photos}', size=16).train
     batch = mydatagen.spread(images, 2)
     assert isinstance(images.x, list) and batch['x'].shape == (2, 16, 16, 3)
     assert list(batch['y'].numpy()) == [0, 1]
@@ -354,7 +355,7 @@ def test_a_data_set_of_every_kind_of_file_loads_in_one_shape(tmp_path, forgetful
             seed = i + 100*(split == 'test')
             for c in 'cat', 'dog':
                 save(tmp_path/split/c/name, converted(noise(seed + 50*(c == 'cat'), 30 + i, 60 - 2*i), mode))
-    data = mydatasets.load(f'folder:{tmp_path}', size=24)
+    data = toys.load(f'folder:{tmp_path}', size=24)
     assert data.shape == (24, 24, 3) and len(data.train) + len(data.validation) == 20
     assert data.train.x.dtype == np.uint8 and data.train.x.std((1, 2, 3)).min() > 5
     assert pixels_of(data.tests['test'].images()).shape == (20, 24, 24, 3)

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 import mydatasets
+import toys
 from common.errors import UserError
 from readers import photographs
 from readers.frames import Frame, frame_of, margin_of
@@ -53,7 +54,7 @@ def test_the_margin_is_that_of_the_training_images(dataset, size, shape, margin)
     assert margin_of(about) == margin
     assert margin_of(about | {'shape': [shape, shape, 3]}) == 0
     if not dataset.startswith(('tfds', 'fashion', 'mnist')):   # those with data in reach: it is so
-        x = mydatasets.load(dataset, size=size).train.x
+        x = toys.load(dataset, size=size).train.x
         assert x.shape[1] == shape
         first = np.flatnonzero(x.any((0, 1, 3)))[0]
         assert abs(first - margin) <= 1 or dataset == 'toy'   # enlarged, edges grow soft

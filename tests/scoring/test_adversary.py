@@ -6,7 +6,7 @@ import mydatasets
 import mymodels
 import toys
 from common.errors import UserError
-from common.keys import Key
+from common.keys import Key, Stream
 from common.quiet import tf
 from mydatagen import Images, to_float
 from scoring import adversary
@@ -45,7 +45,7 @@ def test_the_attack_is_a_function_of_its_seed_and_tells_how_its_winner_did(data,
     first, other = (adversary.attackers(model, data, seed, effort)[0] for seed in (0, 1))
     assert not np.allclose(first.draw(4, key), other.draw(4, key), atol=1e-4)
     found = adversary.attack(model, data, 0, effort)   # trains the first once more
-    images, of_test = data.tests['original'].images(), Key.of(0).fold(adversary.ATTACK).fold(adversary.TEST)
+    images, of_test = data.tests['original'].images(), Key.of(0).fold(Stream.ATTACK).fold(adversary.TEST)
     right, brightness = adversary.measure(model, images, first.draw, of_test)
     assert (found.correct, found.n) == (right, 96) and found.brightness == pytest.approx(brightness, abs=1e-5)
     assert (found.rate, found.objective, found.restart) == (1e-3, 'margin', 0)

@@ -268,8 +268,8 @@ def written(folder, name, text):
 
 
 @pytest.mark.parametrize('cluster, host', [('srun', 'node{}'), ('JOB_COMPLETION_INDEX', 'train3-{}.train3')])
-def test_the_commands_of_the_readme_for_clusters_tell_every_worker_its_place(cluster, host, tmp_path):
-    with open(os.path.join(toys.ROOT, 'README.md')) as f:
+def test_the_commands_for_clusters_tell_every_worker_its_place(cluster, host, tmp_path):
+    with open(os.path.join(toys.ROOT, 'docs', 'clusters.md')) as f:
         command = next(b for b in f.read().split('```')[1::2] if cluster in b)
     if cluster != 'srun':
         command = command[command.index('export '):command.index('END\n', command.index('export '))]

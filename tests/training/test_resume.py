@@ -1,5 +1,6 @@
 """Runs that survive: killed, interrupted and damaged runs end bit for bit like one that was left alone."""
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -146,7 +147,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_says_so(kin
 def test_when_no_checkpoint_is_readable_that_is_said(kind, part, capsys):
     for path in checkpoints.checkpoints(str(part)):
         damage(path, kind)
-    assert checkpoints.read_checkpoint(str(part), {}, 'any') is None
+    assert checkpoints.read_checkpoint(toys.job(part), {}) is None
     assert capsys.readouterr().err.splitlines()[-1].endswith('starting from the beginning')
 
 
@@ -154,15 +155,12 @@ def test_a_run_begun_in_one_precision_is_continued_in_it_whatever_the_processor(
     monkeypatch.setattr(start, 'has_bfloat16', lambda: True)
     for resume, expected in (['--resume'], 'float32'), ([], 'bfloat16'):
         args = train1.parse([*WORDS, '--precision', 'auto', '--output', str(part), *resume])
-        start.start(args)
-        assert args.precision == expected
-    import keras
-    keras.config.set_dtype_policy('float32')
+        assert start.settled_precision(args) == expected
 
 
 @pytest.mark.parametrize('more, word', [
     (['--resume', '--lr', '0.1'], 'other settings'),
-    (['--resume', '--precision', 'float16'], '--precision float32'),
+    (['--resume', '--precision', 'float16'], 'float32, not float16'),
     ([], '--resume'), (['--resume', '--width', '5'], 'other settings')])
 def test_a_run_is_not_continued_as_another_one(part, more, word, capsys):
     before = sorted(os.listdir(f'{part}.checkpoint'))
@@ -186,22 +184,36 @@ def test_overwrite_forgets_what_stood_there_and_what_killed_runs_left(part, monk
         (part.parent/name).write_text('half')
     (part.parent/'part.checkpoint'/'.abcdefgh-000000007.npz').write_text('half')
     args = train1.parse([*WORDS, '--output', str(part), '--overwrite'])
-    assert checkpoints.finished(args, 'any') is False
+    start.begin(args, 'any')
     assert sorted(os.listdir(part.parent)) == ['.abcdefgh-other.json']   # other runs are none of our business
 
 
 def test_weights_beside_a_checkpoint_are_those_of_before_an_overwriting_run(runs, part):
     for ending in ('.weights.h5', '.json'):
         shutil.copy(str(runs/'whole') + ending, str(part) + ending)
-    args = train1.parse([*WORDS, '--output', str(part), '--resume'])
-    assert checkpoints.finished(args, 'any') is False
+    assert checkpoints.is_complete(str(part), 'any', {}) is False
 
 
 def test_only_the_newest_two_checkpoints_are_kept(tmp_path):
     import tensorflow as tf
     for step in range(5):
-        checkpoints.write_checkpoint(str(tmp_path/'x'), step, {'v': [tf.Variable(1.)]}, {})
+        checkpoints.write_checkpoint(toys.job(tmp_path/'x'), step, {'v': [tf.Variable(1.)]}, {})
     assert sorted(os.listdir(tmp_path/'x.checkpoint')) == ['000000003.npz', '000000004.npz']
+
+
+def test_a_signal_after_the_last_look_waits_for_the_next_one(tmp_path, monkeypatch):
+    """Nothing lies between the question and what follows from it: what stops has been saved."""
+    asked = []
+
+    def once_in_between():   # the second question of a step would find the signal that the first did not
+        asked.append(len(asked) > 2 and len(asked) % 2 == 1)
+        return asked[-1]
+    monkeypatch.setattr(loop, 'interruptible', lambda listens: contextlib.nullcontext(once_in_between))
+    monkeypatch.setattr(loop, 'CHUNK_SECONDS', 1e-9)
+    output = tmp_path/'x'
+    assert train1.main([*WORDS, '--output', str(output)]) == 130
+    step = len(asked)   # one question a step
+    assert os.path.exists(f'{output}.checkpoint/{step:09d}.npz')
 
 
 @pytest.mark.slow
