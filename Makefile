@@ -25,5 +25,6 @@ lint: .venv/installed
 clean:
 	rm -rf .venv runs
 
-readme:  ## copies the recorded tables into the README
-	$(BIN)/python -c "from report import formats; formats.fill('README.md', 'results/tables.md')"
+readme:  ## copies the recorded tables into the pages that show them
+	$(BIN)/python -c "from report import formats; \
+	[formats.fill(page, 'results/tables.md') for page in ('README.md', 'results/README.md')]"

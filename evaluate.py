@@ -10,8 +10,9 @@ from common import cli
 from common.errors import guard, UserError
 from report import formats
 from scoring import adversary, rowfile, unseen
-from scoring.evaluation import (data_arguments, evaluate, KINDS, load_data, method_name, precision, record,
-                                tests_of)
+from scoring.arguments import data_arguments, load_data, method_name
+from scoring.evaluation import evaluate, Exam, KINDS, precision, tests_of
+from scoring.rows import record
 from training import weightfiles
 
 
@@ -26,8 +27,9 @@ def arguments():
     p.add_argument('--method', type=method_name, help='name of the rows; None: what the sidecar says')
     p.add_argument('--unseen', action='store_true', help='also backgrounds that training knows nothing of, '
                    'with and without a halo around the object (monochrome sets; photographs with masks)')
-    p.add_argument('--adversarial', action='store_true', help='also under attack by a generator trained '
-                   'against these weights: minutes for each (monochrome sets)')
+    p.add_argument('--adversarial', action='store_true', help='also under attack by generators trained '
+                   'against these weights: minutes for each; an upper bound on robust accuracy (monochrome '
+                   'sets)')
     data_arguments(p)
     return p
 
@@ -53,26 +55,34 @@ def table(names, found):
     return formats.Table(f'Accuracy on {found[0][0]["dataset"]} (%)', columns, lines, [])
 
 
+def keep(args, name, row, attack):
+    """Writes down one row; says what is known of the attack beside it."""
+    if args.csv:
+        record(args.csv, row)
+    if attack and not args.quiet:
+        print(f'attack on {name}: {attack.line()}', flush=True)
+
+
 def run(args):
     # all sidecars are looked at before minutes go into the first weights
     for path in args.weights:
         about = weightfiles.read_sidecar(path)
         if about['kind'] not in KINDS:
             raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
-    data = load_data(args)
+    data = load_data(args, train=args.adversarial)
     if args.adversarial:
         adversary.demand_monochrome(data)
     tests = tests_of(data) | (unseen.tests(data) if args.unseen else {})
     if args.csv:
         rowfile.read(args.csv)   # a file of something else is refused before the work
-    each, found = (functools.partial(record, args.csv) if args.csv else None), []
+    exam = Exam(data, tests, args.adversarial, args.method, args.batchsize)
+    names, found = [os.path.basename(weightfiles.stem(p)) for p in args.weights], []
     with precision(args.precision):
-        for path in args.weights:
+        for name, path in zip(names, args.weights):
             model, about = weightfiles.load(path, KINDS, data)
-            found.append(evaluate(model, about, data, tests, args.method, args.adversarial, args.batchsize,
-                                  each))
+            found.append(evaluate(model, about, exam, functools.partial(keep, args, name)))
     if not args.quiet:
-        formats.show(table([os.path.basename(weightfiles.stem(p)) for p in args.weights], found))
+        formats.show(table(names, found))
 
 
 def main(argv=None):

@@ -13,8 +13,10 @@ from common.keys import Key
 from mydatagen import spread, to_float
 from report import figures, formats
 from scoring import rowfile
-from scoring.evaluation import data_arguments, load_data, method_name, precision, record
-from scoring.overlap import FIELDS, raw_row, unet_row
+from scoring.arguments import data_arguments, load_data, method_name
+from scoring.evaluation import precision
+from scoring.overlap import FIELDS, MaskExam, raw_row, unet_row
+from scoring.rows import record
 from training import weightfiles
 
 PICTURES = 8              # images of the figure
@@ -40,13 +42,13 @@ def parse(argv=None):
     return cli.parse(arguments(), argv)
 
 
-def pictures(path, unet, test, binarize='otsu', area=0.2, count=PICTURES):
+def pictures(path, unet, exam, count=PICTURES):
     """A figure of test images from all over the set: image, mask, binarised mask, object on textures."""
-    x = to_float(spread(test.images(), count)['x'])
+    x = to_float(spread(exam.test.images(), count)['x'])
     m = unet(x, training=False)
-    b = binarization.binarizer(binarize, area)(m, x)
+    b = binarization.binarizer(exam.binarize, exam.area)(m, x)
     z = mybackgrounds.compose(x, b, mybackgrounds.textures(x, Key.of(0)))
-    figures.masks(path, *(np.asarray(v) for v in (x, m, b, z)))
+    figures.masks(path, [np.asarray(v) for v in (x, m, b, z)])
 
 
 def table(rows, name):
@@ -64,13 +66,14 @@ def run(args):
     name, test = mydatasets.with_truth(data)
     with precision(args.precision):
         unet, about = weightfiles.load(args.unet, 'unet', data)
-        rows = [unet_row(unet, about, data, test, args.binarize, args.area, args.method, args.batchsize),
-                raw_row(data, test, args.batchsize)]
+        exam = MaskExam(data, test, args.binarize, args.area, args.method, args.batchsize)
+        rows = [unet_row(unet, about, exam), raw_row(exam)]
         if args.imsave:
             picture = f'{os.path.basename(weightfiles.stem(args.unet))}-{args.binarize}.png'
-            pictures(os.path.join(args.imsave, picture), unet, test, args.binarize, args.area)
-    for r in rows if args.csv else []:
-        record(args.csv, r)
+            pictures(os.path.join(args.imsave, picture), unet, exam)
+    if args.csv:
+        for r in rows:
+            record(args.csv, r)
     if not args.quiet:
         formats.show(table(rows, name))
 

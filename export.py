@@ -15,6 +15,7 @@ from common import cli
 from common.errors import brief, guard, UserError
 from common.files import printable, whole_file, whole_folder
 from common.quiet import silence, keras, tf
+from readers import frames
 from scoring.evaluation import precision
 from training import weightfiles
 from keras import layers
@@ -118,6 +119,7 @@ READ = {'keras': read_keras, 'savedmodel': read_savedmodel, 'tflite': read_tflit
 
 
 def demand(format):
+    """Errors: UserError when packages of the format are missing."""
     missing = [name for name in PACKAGES.get(format, ()) if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f'--format {format} needs packages that are not installed; pip install '
@@ -158,31 +160,47 @@ def run(args):
     check_output(path, args.format, args.overwrite)
     with precision('float32'):
         model, about = weightfiles.load(args.weights)
-        kind = about['kind']
-        if args.logits and kind == 'unet':
+        if args.logits and about['kind'] == 'unet':
             raise UserError('a mask generator has no logits to give; leave out --logits')
-        with (whole_folder if args.format == 'savedmodel' else whole_file)(path) as temporary:
-            try:
-                WRITE[args.format](deployed(model, kind, args.logits), temporary)
-                apart = difference(READ[args.format], temporary, model, kind, args.logits)
-            except (UserError, OSError):
-                raise
-            except Exception as e:   # converters raise whatever their parts raise
-                raise UserError(f'{args.format} cannot hold this {kind} ({brief(e, 60)}); take another '
-                                '--format, savedmodel for example') from e
-            if not apart <= TOLERANCE:
-                raise UserError(f'the {args.format} file answers otherwise than the network (by {apart:.1e} '
-                                'of the largest output), so it was removed; take another --format, '
-                                'savedmodel for example')
-    report(path, args, about, kind, apart)
+        apart = write(path, args, model, about['kind'])
+    report(path, args, about, apart)
 
 
-def report(path, args, about, kind, apart):
-    h, w, c = about['shape']
+def write(path, args, model, kind):
+    """Writes the file; its `difference` from the network. Errors: UserError, and no file is left."""
+    with (whole_folder if args.format == 'savedmodel' else whole_file)(path) as temporary:
+        try:
+            WRITE[args.format](deployed(model, kind, args.logits), temporary)
+            apart = difference(READ[args.format], temporary, model, kind, args.logits)
+        except (UserError, OSError):
+            raise
+        except Exception as e:   # converters raise whatever their parts raise
+            raise UserError(f'{args.format} cannot hold this {kind} ({brief(e, 60)}); take another --format, '
+                            'savedmodel for example') from e
+        if not apart <= TOLERANCE:
+            raise UserError(f'the {args.format} file answers otherwise than the network (by {apart:.1e} of '
+                            'the largest output), so it was removed; take another --format, savedmodel for '
+                            'example')
+    return apart
+
+
+def pixels_of(about):
+    """In words: the images that the network wants."""
+    if about['shape'][-1] == 3:
+        return 'RGB, ' + SQUARE[weightfiles.fit_of(about)]
+    margin, side = frames.margin_of(about), about['shape'][0]
+    if not margin:
+        return 'grey'
+    return f'grey, {side - 2*margin}x{side - 2*margin} inside {margin} black ones on each side'
+
+
+def report(path, args, about, apart):
+    """What the user of the file has to know."""
+    (h, w, c), kind = about['shape'], about['kind']
     output = 'logits' if args.logits else OUTPUTS[kind]
     size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"])})'
-    pixels = 'RGB, ' + SQUARE[weightfiles.fit_of(about)] if c == 3 else 'grey'
-    print(f'written: {printable(path)}\ninput: float32 (n, {h}, {w}, {c}), pixels 0..255, {pixels}\n'
+    print(f'written: {printable(path)}\n'
+          f'input: float32 (n, {h}, {w}, {c}), pixels 0..255, {pixels_of(about)}\n'
           f'output: float32 {size}, {output}\n'
           f'largest difference from the network on {IMAGES} random images: {apart:.1e} of the largest output')
     if kind != 'unet':

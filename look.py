@@ -13,6 +13,7 @@ from readers.reading import Reading
 from report import formats
 from report.sheets import MOST, png, save_sheet
 
+
 def _parts(data):
     """{name: (images, paste)} of training, validation and test images."""
     parts = {'train': (data.train, None), 'validation': (data.validation, None)}

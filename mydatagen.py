@@ -1,5 +1,6 @@
 """Augmentation, and batches out of images in memory or on disk."""
 import math
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,17 +35,18 @@ class Images:
         return replace(self, x=x, y=self.y[rows], m=None if self.m is None else self.m[rows])
 
 
+@tf.function(jit_compile=True, autograph=False)   # XLA makes one loop of it; compiled once for all augmenters
+def _move(x, m, maps, brightness, fill):
+    both, c = warp(x if m is None else tf.concat([x, m], -1), maps, fill), x.shape[-1]
+    return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
+
+
 def augmenter(flip=False, fill='constant', until=math.inf):
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
     fill: what comes in from outside, `constant` (0) or `nearest`. until: from this step on images are only
     mirrored, if that. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
-    @tf.function(jit_compile=True, autograph=False)   # XLA makes one loop of it
-    def move(x, m, maps, brightness):
-        both, c = warp(x if m is None else tf.concat([x, m], -1), maps, fill), x.shape[-1]
-        return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
-
     def augment(x, m, key):
         n, (h, w) = tf.shape(x)[0], x.shape[1:3]
         on = tf.cast(tf.cast(key.step, tf.float32) < until, tf.float32)
@@ -57,7 +59,7 @@ def augmenter(flip=False, fill='constant', until=math.inf):
         cx, cy = (w - 1)/2, (h - 1)/2
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
         brightness = 1 + on*(key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS) - 1)
-        return move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness)
+        return _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, fill)
     return augment
 
 
@@ -68,17 +70,15 @@ def to_float(x):
 
 def fetcher(images):
     """indices (k,) -> {'x', 'y'[, 'm']}, uint8 and int32, as a function for tf.data."""
-    y = tf.constant(images.y, tf.int32)
+    streamed, y = isinstance(images.x, list), tf.constant(images.y, tf.int32)
     with tf.device('CPU'):
         arrays = {'m': tf.constant(images.m)} if images.m is not None else {}
-        if not isinstance(images.x, list):
+        if not streamed:
             arrays['x'] = tf.constant(images.x)
-
-    streamed = isinstance(images.x, list)
-    paths = tf.constant(images.x) if streamed else None
+    paths = tf.constant([os.fsencode(p) for p in images.x]) if streamed else None   # any bytes name a file
 
     def read(batch):
-        return np.stack([images.read(path.decode()) for path in batch])
+        return np.stack([images.read(os.fsdecode(path)) for path in batch])
 
     def fetch(rows):
         batch = {'y': tf.gather(y, rows), **{k: tf.gather(v, rows) for k, v in arrays.items()}}
@@ -89,15 +89,16 @@ def fetcher(images):
     return fetch
 
 
-def batches(images, prepare, batchsize, seed, first_step=0, replicas=(1, slice(None))):
+def batches(images, prepare, batchsize, seed, first_step=0, share=(1, slice(None))):
     """Endless tf.data of prepared training batches from step `first_step` on.
 
     Every pass is a permutation of (seed, pass). prepare(batch, key): what a step does that needs no weights
-    (augmentation, random backgrounds); tf.data runs it beside the step before. replicas: (how many slices a
-    global batch is cut into, which of them come here, one by one); `step` and `part` tell which it is.
-    Errors: a UserError when there are fewer images than a batch or the replicas do not divide it.
+    (augmentation, random backgrounds); tf.data runs it beside the step before. share: (replicas, which of
+    them are served here): a global batch is cut into a slice for each, and those of this process come one by
+    one; `step` and `part` tell which it is. Errors: a UserError when there are fewer images than a batch or
+    the replicas do not divide it.
     """
-    parts, mine = replicas
+    parts, mine = share
     steps = len(images)//batchsize
     if not steps:
         raise UserError(f'--batchsize {batchsize} is larger than the {len(images)} training images; use at '

@@ -1,21 +1,22 @@
 """Class and confidence of photographs: a line for each, a CSV file, a sheet of pictures, an explanation."""
 import argparse
 import csv
+import functools
+import hashlib
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
-from common import binarization, cli
+from common import cli
 from common.errors import guard, UserError
 from common.files import printable, whole_file
 from common.quiet import tf
 from mydatagen import to_float
-from mydatasets import pad32
-from readers import folders, photographs
+from readers import folders, frames
 from report import sheets
-from scoring import occlusion
+from scoring import occlusion, overlap
 from scoring.evaluation import precision
 from training import weightfiles
 
@@ -37,6 +38,11 @@ def arguments():
                    'an image) and the mask: its share of the image, and the share of the look inside it')
     p.add_argument('--unet', metavar='WEIGHTS', help='of phase 2, for the mask; None: those that the weights '
                    'were trained with, if they are there')
+    p.add_argument('--margin', type=_margin, default='auto', metavar='PIXELS',
+                   help='black pixels around what is read, for monochrome weights. auto: as in training, '
+                   'where images of 28x28 were padded by 2 to 32x32: other sizes are read onto 28x28 and '
+                   'padded too, 32x32 itself is taken as it is. An object drawn to the edge of its image is '
+                   'a stranger to the network: give it more, such as 6, which the digits of MNIST have')
     p.add_argument('--invert', action='store_true', help='dark objects on bright ground become bright ones '
                    'on dark, as in the monochrome sets')
     p.add_argument('--skip-damaged', action='store_true', help='leave out damaged photographs')
@@ -53,11 +59,20 @@ def _csv(path):
     return path
 
 
+def _margin(text):
+    return text if text == 'auto' else cli.whole(0, 999)(text)
+
+
 def parse(argv=None):
     return cli.parse(arguments(), argv)
 
 
-# Photographs as training read them
+def note(text):
+    """One line beside the results."""
+    print(f'note: {text}', file=sys.stderr)
+
+
+# Photographs
 
 def files_of(paths):
     """The images that the arguments name, in their order. Errors: UserError for none."""
@@ -71,86 +86,69 @@ def files_of(paths):
     return found
 
 
-def reader(shape, invert=False, fit=photographs.FITS[0]):
-    """path -> uint8 image of `shape`, made square by `fit`; 28x28 ones padded to 32x32, as their sets are."""
-    side, channels = shape[0], shape[-1]
-
-    def read(path):
-        padded = (side, channels) == (32, 1) and photographs.size_of(path) == (28, 28)
-        x = photographs.read_image(path, 28 if padded else side, channels, fit)
-        x = 255 - x if invert else x
-        return pad32(x[None])[0] if padded else x
-    return read
-
-
-def batches(paths, read, batchsize, skip_damaged=False):
-    """(paths, uint8 (n, h, w, c)) batch by batch; damaged files raise their UserError, or are noted."""
-    def read_or_say(path):
-        try:
-            return read(path)
-        except UserError as e:
-            return UserError(str(e))   # a new one: the old one holds on to the pixels it broke at
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i in range(0, len(paths), batchsize):
-            part = paths[i:i + batchsize]
-            read_ones = list(pool.map(read_or_say, part))
-            for one in (r for r in read_ones if isinstance(r, UserError)):
-                if not skip_damaged:
-                    raise UserError(f'{one} (or leave it out with --skip-damaged)')
-                print(f'note: {one} (skipped)', file=sys.stderr)
-            good = [(p, x) for p, x in zip(part, read_ones) if not isinstance(x, UserError)]
-            if good:
-                yield [p for p, _ in good], np.stack([x for _, x in good])
-
-
-def looks_inverted(x):
-    """Has a monochrome image (h, w, 1) a bright border? Then it is dark on bright, as on paper."""
+def looks_inverted(x, margin=0):
+    """Has a monochrome image (h, w, 1) a bright border inside its margin? Then it is dark on bright."""
+    x = x[margin:len(x) - margin, margin:len(x) - margin]
     return np.median(np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]])) > BRIGHT
 
 
 # Explanation
 
+def digest_of(path):
+    """SHA-256 of a file, as sidecars name it."""
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
+
+
+def parent(about, role):
+    """[path, digest] of weights that these were trained from, by their sidecar; None for what it lacks."""
+    identity = about.get('identity')
+    named = about.get('trained_from'), identity.get('parents') if isinstance(identity, dict) else None
+    found = [v.get(role) if isinstance(v, dict) else None for v in named]
+    return [v if isinstance(v, str) else None for v in found]
+
+
+def known_unet(weights, about):
+    """Path of the mask generator that the weights were trained with, or None. Notes tell what is passed over.
+
+    The file beside the weights comes first, since they travel together; then the place that the sidecar names
+    from there; then the same from the current folder.
+    """
+    kept, wanted = parent(about, 'unet')
+    if kept is None:
+        return None
+    folder, shown = os.path.dirname(weights), printable(weights)
+    places = os.path.join(folder, os.path.basename(kept)), os.path.join(folder, kept), kept
+    for path in dict.fromkeys(map(os.path.normpath, places)):
+        file = weightfiles.stem(path) + '.weights.h5'
+        if not os.path.isfile(file):
+            continue
+        if wanted is None:
+            note(f'{shown} names its mask generator but not its digest; {printable(file)} is taken')
+            return path
+        if digest_of(file) == wanted:
+            return path
+        note(f'{printable(file)} is not the mask generator that {shown} was trained with (another digest), '
+             'so it is passed over')
+    return None
+
+
 def mask_network(args, about):
     """x -> binarised masks (n, h, w, 1), by the arguments' or the sidecar's generator, or None."""
-    path = args.unet
+    path = args.unet or known_unet(args.weights, about)
     if path is None:
-        kept, beside = about.get('trained_from'), os.path.dirname(args.weights)
-        kept = kept.get('unet') if isinstance(kept, dict) else None
-        places = [kept, os.path.join(beside, os.path.basename(kept))] if isinstance(kept, str) else []
-        path = next((p for p in places if os.path.isfile(weightfiles.stem(p) + '.weights.h5')), None)
-    if path is None:
-        print(f'note: no mask generator is known for {args.weights}; give one with --unet to see masks',
-              file=sys.stderr)
+        note(f'no mask generator is known for {printable(args.weights)}; give one with --unet to see masks')
         return None
     unet, _ = weightfiles.load(path, 'unet', weightfiles.Like(about['shape'], weightfiles.fit_of(about)))
     own = about.get('arguments') if isinstance(about.get('arguments'), dict) else {}
     name = own.get('binarize') if own.get('binarize') in ('otsu', '0.5', 'snap') else 'otsu'
-    binarize = binarization.binarizer(name)
-    return lambda x: binarize(unet(x, training=False), x)
-
-
-def coloured(x, heat):
-    """Heat (n, h, w) in [0, 1] over images (n, h, w, c) in [0, 1] -> uint8 (n, h, w, 3)."""
-    from matplotlib import colormaps   # late: half a second
-    colours = colormaps['inferno'](heat)[..., :3]
-    return np.round(255*(0.3*x.mean(-1, keepdims=True) + 0.7*colours)).astype(np.uint8)
-
-
-def explain(model, mask, x):
-    """Images (n, h, w, c) in [0, 1] -> (figures for rows, uint8 pictures) of each image."""
-    heat = occlusion.occlusion(model, x)
-    rows, pictures = [{} for _ in x], [[h] for h in coloured(x, heat)]
-    if mask is not None:
-        for row, shown, m, h in zip(rows, pictures, mask(x).numpy(), heat):
-            row['mask'] = round(float(m.mean()), 4)
-            row['look_inside'] = round(float((h*m[..., 0]).sum()/max(h.sum(), 1e-9)), 4)
-            shown.insert(0, np.round(m*255).astype(np.uint8))
-    return rows, pictures
+    return overlap.masks(unet, name)
 
 
 # Results
 
 def line_of(row):
+    """A row as one line, its cells parted by tabs."""
     text = f'{printable(row["image"])}\t{row["class"]}\t{100*row["confidence"]:.1f} %'
     if 'mask' in row:
         text += f'\tmask {100*row["mask"]:.0f} %\tlook inside {100*row["look_inside"]:.0f} %'
@@ -158,6 +156,7 @@ def line_of(row):
 
 
 def write_csv(path, rows, explained):
+    """The rows as a CSV file; names that are no text keep their bytes. Errors: UserError for no room."""
     fields = ['image', 'class', 'confidence', *(['mask', 'look_inside'] if explained else [])]
     with whole_file(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8',
                                              errors='surrogateescape') as f:
@@ -166,18 +165,20 @@ def write_csv(path, rows, explained):
         table.writerows(rows)
 
 
-def predictions(args, model, about, mask, paths):
-    """(row, image and pictures of the explanation as uint8) of every sound photograph, in order."""
-    shape, classes = tuple(about['shape']), about['classes']
+def predictions(model, classes, images, explained=None):
+    """(row, [image, pictures of the explanation], uint8) of every photograph, in order.
+
+    images: (paths, uint8 (n, h, w, c)) batch by batch. explained: x -> what `occlusion.explain` returns, or
+    None. Everything comes batch by batch: take it inside `precision`.
+    """
     shares = tf.function(lambda x: tf.nn.softmax(tf.cast(model(x, training=False), tf.float32)),
-                         input_signature=[tf.TensorSpec((None, *shape))])
-    read = reader(shape, args.invert, weightfiles.fit_of(about))
-    for names, pixels in batches(paths, read, args.batchsize, args.skip_damaged):
+                         input_signature=[tf.TensorSpec(model.input_shape)])
+    for names, pixels in images:
         x = to_float(pixels)
-        notes, pictures = explain(model, mask, x.numpy()) if args.explain else ([{}]*len(x), [[]]*len(x))
-        for name, image, p, note, shown in zip(names, pixels, shares(x).numpy(), notes, pictures):
+        figures, pictures = explained(x.numpy()) if explained else ([{}]*len(x), [[]]*len(x))
+        for name, image, p, more, shown in zip(names, pixels, shares(x).numpy(), figures, pictures):
             best = int(p.argmax())
-            row = {'image': name, 'class': classes[best], 'confidence': round(float(p[best]), 6), **note}
+            row = {'image': name, 'class': classes[best], 'confidence': round(float(p[best]), 6), **more}
             yield row, [image, *shown]
 
 
@@ -188,33 +189,62 @@ def title(args, n, mask):
     return f'{n:,} images by {os.path.basename(weightfiles.stem(args.weights))}{more}{legend}'
 
 
+class Results(NamedTuple):
+    """What is left when all images are predicted."""
+    rows: list       # of the CSV file
+    cells: list      # of the sheet
+    bright: int      # images with a bright border
+    resized: int     # images that were brought to the size that training had
+
+
+def collect(args, found, frame):
+    """The Results of all `predictions`; each is printed as it comes. Errors: UserError for none."""
+    rows, cells, bright, resized = [], [], 0, 0
+    for row, pictures in found:
+        rows.append(row)
+        if len(cells) < sheets.MOST:
+            caption = f'{row["class"]}  {100*row["confidence"]:.1f} %'
+            cells.append((pictures, [os.path.basename(row['image']), caption]))
+        if pictures[0].shape[-1] == 1 and looks_inverted(pictures[0], frame.margin):
+            bright += 1
+        if frame.resizes(row['image']):
+            resized += 1
+        if not args.quiet:
+            print(line_of(row), flush=True)
+    if not rows:
+        raise UserError('all images are damaged; give others')
+    return Results(rows, cells, bright, resized)
+
+
+def tell(args, results, frame):
+    """Notes on images that may not be what the network learnt from."""
+    n, inner = len(results.rows), f'{frame.inner}x{frame.inner}'
+    if results.resized:
+        note(f'{results.resized} of {n} images are not {inner}: they were brought to it, with a margin of '
+             f'{frame.margin} black pixels as in training; where objects touch the edge, more --margin helps')
+    if results.bright > n/2:
+        mend = 'leave out --invert' if args.invert else 'if these are dark on bright, add --invert'
+        note(f'{results.bright} of {n} images have a bright border, but these weights learnt bright objects '
+             f'on dark ground; {mend}')
+
+
 def run(args):
     paths = files_of(args.images)
     for written in filter(None, (args.csv, args.sheet)):
         if os.path.realpath(written) in map(os.path.realpath, paths):
             raise UserError(f'{printable(written)} is one of the images; write to another file')
-    with precision(args.precision):
+    with precision(args.precision):   # until the last image: it also keeps GPUs from TF32
         model, about = weightfiles.load(args.weights, KINDS)
+        frame = frames.frame_of(about, weightfiles.fit_of(about), args.margin, args.invert)
         mask = mask_network(args, about) if args.explain else None
-    rows, cells, bright = [], [], 0
-    for row, pictures in predictions(args, model, about, mask, paths):
-        rows.append(row)
-        if len(cells) < sheets.MOST:
-            caption = f'{row["class"]}  {100*row["confidence"]:.1f} %'
-            cells.append((pictures, [os.path.basename(row['image']), caption]))
-        bright += pictures[0].shape[-1] == 1 and looks_inverted(pictures[0])
-        if not args.quiet:
-            print(line_of(row), flush=True)
-    if not rows:
-        raise UserError('all images are damaged; give others')
-    if bright > len(rows)/2:
-        mend = 'leave out --invert' if args.invert else 'if these are dark on bright, add --invert'
-        print(f'note: {bright} of {len(rows)} images have a bright border, but these weights learnt bright '
-              f'objects on dark ground; {mend}', file=sys.stderr)
+        images = frames.batches(paths, frame.read, args.batchsize, args.skip_damaged)
+        explained = functools.partial(occlusion.explain, model, mask) if args.explain else None
+        results = collect(args, predictions(model, about['classes'], images, explained), frame)
+    tell(args, results, frame)
     if args.csv:
-        write_csv(args.csv, rows, mask is not None)
+        write_csv(args.csv, results.rows, mask is not None)
     if args.sheet:
-        sheets.save_sheet(args.sheet, [(title(args, len(rows), mask), cells)])
+        sheets.save_sheet(args.sheet, [(title(args, len(results.rows), mask), results.cells)])
 
 
 def main(argv=None):

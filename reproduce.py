@@ -79,6 +79,19 @@ def fingerprint(plan, name):
     return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, plan.large)
 
 
+def steps(plan, name):
+    """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
+    args = parsed(plan, name)
+    before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
+    return (*before, args.epochs*args.steps_per_epoch)
+
+
+def steps_by_settings(plans):
+    """{(label of a data set, settings): steps} of every row that the plans can make."""
+    return {(plan.label, fingerprint(plan, method)): steps(plan, method)
+            for plan in plans for method in plan.phases}
+
+
 def is_trained(plan, name):
     return plan.holds(name, fingerprint(plan, name), parsed(plan, name))
 
@@ -161,14 +174,13 @@ def record(unit, queue):
     print(f'evaluating {unit}: {len(missing)} tests', flush=True)
     data = plan.load()
 
-    def keep(row):
+    def keep(row, found=None):
         rowfile.append(os.path.join(plan.args.out, 'accuracy.csv'), {**row, 'dataset': plan.label})
         print(f'{plan.label} {method} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %',
               flush=True)
+    exam = evaluation.Exam(data, {t: tests[t] for t in missing if t != 'attack'}, 'attack' in missing, method)
     with evaluation.precision():   # float32: rows do not depend on the processor
-        model, about = weightfiles.load(plan.path(method), evaluation.KINDS, data)
-        evaluation.evaluate(model, about, data, {t: tests[t] for t in missing if t != 'attack'}, method,
-                            'attack' in missing, each=keep)
+        evaluation.evaluate(*weightfiles.load(plan.path(method), evaluation.KINDS, data), exam, keep)
 
 
 def missing_masks(plan):
@@ -198,9 +210,9 @@ def record_masks(plan, queue):
         unet, about = weightfiles.load(plan.path('unet'), 'unet', data)
         for name in missing:
             if name == overlap.RAW:
-                row = overlap.raw_row(data, test)
+                row = overlap.raw_row(overlap.MaskExam(data, test))
             else:
-                row = overlap.unet_row(unet, about, data, test, MASKS[name], method=name)
+                row = overlap.unet_row(unet, about, overlap.MaskExam(data, test, MASKS[name], method=name))
             rowfile.append(os.path.join(plan.args.out, 'masks.csv'), {**row, 'dataset': plan.label})
 
 
@@ -271,15 +283,16 @@ def run(args, words):
             return e.args[0]
         runlog.add(args.out, {'command': shlex.join(['python', 'reproduce.py', *words]),
                               'seconds': round(time.monotonic() - began)})
-    show(args, [plan for plan, _ in studies])
+    show(args.out, [plan for plan, _ in studies])
 
 
-def show(args, studied):
-    """Tables and figures from the rows in OUT. studied: plans, one of each data set."""
-    rows = pages.write_tables(args.out, [plan.label for plan in studied])
+def show(out, plans):
+    """Tables, figures and one page of them, from the rows in OUT. plans: one of each data set."""
+    sections = pages.write_tables(out, [plan.label for plan in plans], steps_by_settings(plans))
     print('drawing figures', flush=True)
-    pages.draw_figures(args.out, studied, rows)
-    print(f'rows: {args.out}/accuracy.csv, tables: {args.out}/tables.md, figures: {args.out}/figures')
+    pages.draw_figures(out, plans)
+    print(f'rows: {out}/accuracy.csv, tables: {out}/tables.md, figures: {out}/figures')
+    print(f'report: {pages.write_report(out, sections)}')
 
 
 def main(argv=None):

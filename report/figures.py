@@ -6,12 +6,13 @@ import numpy as np
 from common.errors import UserError
 from common.files import whole_file
 from common.quiet import tf
-from report import naming, statistics, tables
+from report import naming, selection, statistics
 
 GAP = 2                  # pixels between the pictures of a grid
 SMALL = 64               # pictures of a smaller side are enlarged by a whole factor
-COLOURS = {'baseline': 'tab:red', 'attention': 'tab:orange', 'proposal': 'tab:blue', 'best': 'tab:green',
-           'textures': 'tab:purple', 'black': 'black', 'noise': 'tab:gray', 'real': 'tab:brown'}
+COLOURS = {'Baseline': 'tab:red', 'Attention': 'tab:orange', 'Proposal': 'tab:blue', 'Best': 'tab:green',
+           'Best (textures)': 'tab:green', 'Textures': 'tab:purple', 'Black': 'black', 'Noise': 'tab:gray',
+           'Real': 'tab:brown'}   # of lines and numbers, by the names of rows
 LOSSES = 'ce', 'excess', 'tv', 'bright'          # of a history; everything else in it is a share
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
@@ -69,10 +70,9 @@ def _pictures(rows, names, scale=1.1):
 
 
 def teaser(path, tests, accuracies, row=0):
-    """One image on the background of every test, the accuracies of the methods under each picture.
+    """One image on the background of every test, the accuracies of some rows under each picture.
 
-    tests: {name: mydatasets.Test} of the same images. accuracies: {method: {test: share}}, for example of
-    `baseline` and `proposal`.
+    tests: {name: mydatasets.Test} of the same images. accuracies: {name of a row: {test: share}}.
     """
     images = []
     for test in tests.values():
@@ -83,27 +83,27 @@ def teaser(path, tests, accuracies, row=0):
     for i, (one, test) in enumerate(zip(axes[0], tests)):
         title = re.sub('^(test|unseen)-|-nohalo$', '', test)
         one.set_title(title, fontsize=11 if len(title) < 12 else 8)
-        for j, (method, found) in enumerate(accuracies.items()):
-            colour, y = COLOURS.get(method, 'black'), -0.16 - 0.19*j
+        for j, (name, found) in enumerate(accuracies.items()):
+            colour, y = COLOURS.get(name, 'black'), -0.16 - 0.19*j
             value = f'{100*found[test]:.1f} %' if test in found else naming.MISSING
             style = {'transform': one.transAxes, 'va': 'center', 'color': colour, 'fontsize': 11}
             one.text(0.5, y, value, ha='center', **style)
             if i == 0:
-                one.text(-0.1, y, naming.name_of(method), ha='right', **style)
+                one.text(-0.1, y, name, ha='right', **style)
     _save(figure, path)
 
 
-def masks(path, images, activations, binarised, composed, predictions=None, truth=None):
-    """Rows image, mask, binarised mask, composition; arrays (k, h, w, c) in [0, 1].
+def masks(path, rows, predictions=None, truth=None):
+    """rows: images, masks, binarised masks and compositions, arrays (k, h, w, c) in [0, 1].
 
-    predictions: {method: k class names}, written below the compositions, red where `truth` has another name.
+    predictions: {name of a network: k class names}, written below the compositions, red where `truth` has
+    another name.
     """
-    rows = [images, activations, binarised, composed]
     figure, axes = _pictures(rows, ['image', 'mask', 'binarised', 'composed'])
-    for j, (method, names) in enumerate((predictions or {}).items()):
+    for j, (network, names) in enumerate((predictions or {}).items()):
         def write(one, x, text, y=-0.14 - 0.19*j, **style):
             one.text(x, y, text, va='center', fontsize=10, transform=one.transAxes, **style)
-        write(axes[-1, 0], -0.06, naming.name_of(method), ha='right')
+        write(axes[-1, 0], -0.06, network, ha='right')
         for one, name, true in zip(axes[-1], names, truth):
             write(one, 0.5, name, ha='center', color='tab:green' if name == true else 'tab:red')
     _save(figure, path)
@@ -156,7 +156,7 @@ def method_diagram(path):
 def curves(path, histories):
     """Training curves: a line of panels for each phase, losses left and shares right, on one scale each.
 
-    histories: {name: [{'epoch': 1, 'ce': ..., 'accuracy': ..., 'val_accuracy': ..., 'seconds': ...}, ...]};
+    histories: {name of a phase: [{'epoch': 1, 'ce': ..., 'accuracy': ..., 'val_accuracy': ...}, ...]};
     figures that are missing in some epochs are drawn at the others.
     """
     figure = _figure(9.5, 2.6*len(histories))
@@ -168,8 +168,8 @@ def curves(path, histories):
             points = [(line['epoch'], line[key]) for line in history if key in line]
             one = left if key in LOSSES else right
             one.plot(*zip(*points), label=key, marker='.' if len(points) < 30 else '')
-        left.set(title=naming.name_of(name), xlabel='epoch', ylabel='loss', ylim=(-0.02*high, high))
-        right.set(title=naming.name_of(name), xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
+        left.set(title=name, xlabel='epoch', ylabel='loss', ylim=(-0.02*high, high))
+        right.set(title=name, xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
         for one in (left, right):
             one.grid(alpha=0.3)
             if one.lines:
@@ -177,12 +177,12 @@ def curves(path, histories):
     _save(figure, path)
 
 
-def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), settings=None):
+def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best')):
     """Accuracy over the rate of salt and pepper, a line for each method with a band of its 95 % interval.
 
     rows: of rowfile.read. Errors: UserError when there is nothing to draw.
     """
-    found, _ = tables.select(rows, dataset, settings)
+    found = selection.select(rows, dataset).methods
     figure = _figure(6.4, 4)
     axes = figure.subplots()
     for method in (m for m in methods if m in found):
@@ -190,8 +190,8 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), 
         by_rate = {float(t.removeprefix('noise-')): found[method][t].values() for t in tests}
         rates = sorted(by_rate)
         mean, half = np.array([statistics.interval(by_rate[r]) for r in rates]).reshape(-1, 2).T*100
-        line, = axes.plot(rates, mean, marker='.', color=COLOURS.get(method),
-                          label=naming.name_of(method))
+        name = naming.name_of(method)
+        line, = axes.plot(rates, mean, marker='.', color=COLOURS.get(name), label=name)
         half = np.nan_to_num(half)
         axes.fill_between(rates, (mean - half).clip(0), (mean + half).clip(0, 100), color=line.get_color(),
                           alpha=0.2, lw=0)
@@ -209,8 +209,8 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best'), 
 
 
 def sensitivity(path, images, heatmaps):
-    """Where models look: images, and under them heatmaps in [0, 1]. heatmaps: {method: (k, h, w)}."""
-    names = ['image', *(naming.name_of(m) for m in heatmaps)]
+    """Where models look: images, and under them heatmaps in [0, 1]. heatmaps: {network: (k, h, w)}."""
+    names = ['image', *heatmaps]
     blank = [np.zeros((len(h), *np.shape(h)[1:], 1)) for h in heatmaps.values()]
     figure, axes = _pictures([images, *blank], names)
     figure.set_size_inches(figure.get_figwidth() + 1, figure.get_figheight())

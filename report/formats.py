@@ -7,6 +7,9 @@ from common.errors import UserError
 from common.files import whole_file
 
 
+WIDEST = 400             # characters of a printed table
+
+
 class Table(NamedTuple):
     title: str
     columns: list[str]
@@ -22,17 +25,27 @@ def to_rich(table):
     out = rich.table.Table(title=escape(table.title), caption=escape('\n'.join(table.notes)),
                            caption_justify='left', title_justify='left')
     for i, column in enumerate(table.columns):
-        out.add_column(escape(column), justify='right' if i else 'left', no_wrap=bool(i))
+        out.add_column(escape(column), justify='right' if i else 'left', overflow='fold')
     for row in table.rows:
         out.add_row(*map(escape, row))
     return out
 
 
+def turned(table):
+    """The same table with its rows as columns."""
+    (_, *columns), *rows = map(list, zip(table.columns, *table.rows))
+    return table._replace(columns=[table.columns[0], *columns], rows=rows)
+
+
 def show(table, file=None):
-    """Prints a table; as wide as it needs to be where no terminal sets the width."""
+    """Prints a table: turned where only so it fits the terminal; as wide as it needs to be without one."""
     from rich.console import Console
     out = file or sys.stdout
-    Console(file=out, width=None if out.isatty() else 250).print(to_rich(table))
+    console = Console(file=out, width=None if out.isatty() else WIDEST)
+    free = console.options.update(width=WIDEST)
+    fits = [t for t in (table, turned(table))
+            if console.measure(to_rich(t), options=free).maximum <= console.width]
+    console.print(to_rich([*fits, table][0]))
 
 
 def to_markdown(table):

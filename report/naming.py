@@ -1,27 +1,62 @@
-"""Names of tests, methods and data sets in tables and figures, and the published numbers."""
+"""Names of tests, methods and data sets in tables and figures, published numbers, what is compared."""
 import mybackgrounds
 
 SIX = list(mybackgrounds.PATTERNS)
 TESTS = ['original', *SIX]
 MEAN, WORST = 'mean of six', 'worst of six'
 UNSEEN_MEAN = 'unseen mean'
-# one number for many tests, by which rows are compared
-SUMMARIES = {MEAN: MEAN, UNSEEN_MEAN: 'unseen', UNSEEN_MEAN + '-nohalo': 'unseen, no halo',
-             'attack': 'attack'}
+NO_HALO = '-nohalo'      # ends the names of tests whose backgrounds reach up to the object
+MISSING = '–'
+
 DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
 METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
-           'plain': 'Proposal, plain adversary', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
-           'textures': 'Textures', 'best': 'Best'}
-# what of Best matters, each against the first: rows of one length, one thing changed in each
-ABLATION = {'best-short': 'Best at a third of its length', 'textures': 'no adversary (Textures)',
-            'proposal': 'no textures (Proposal)', 'best-pool': 'no pool: every background new',
-            'best-clean': 'no untouched images', 'best-unet': "true masks, not the U-Net's",
-            'best-rate': "the generator's rate 1e-4, not 1e-3", 'best-settle': 'augmented to the end',
-            'best': 'Best at its full length'}
-COMPARED = ('proposal', 'baseline'), ('best', 'textures'), ('best', 'proposal'), ('best', 'real')
+           'plain': 'Proposal, plain adversary', 'untrained': 'Generator never trained',
+           'redrawn': 'Generator redrawn at every step', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
+           'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'proposal-long': 'Proposal (long)',
+           'textures-long': 'Textures (long)', 'best': 'Best'}
+SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
-MIXED = {'best-short': 'Textures and adversary'}   # Best of photographs has no adversary
+ON_PHOTOGRAPHS = {'best': 'Best (textures)', SHORT: 'Textures and adversary'}
+MEANINGS = {
+    'baseline': 'the classifier of phase 1, trained on the images as they are',
+    'attention': "the paper's other baseline, AG-CNN (Guan et al. 2018)",
+    'proposal': "the paper's method: backgrounds of a generator that is trained against the classifier",
+    'plain': "Proposal with the first code's generator and no memory of backgrounds",
+    'untrained': 'control: Proposal with a generator that keeps its first random weights',
+    'redrawn': 'control: Proposal with a generator whose weights are drawn anew at every step',
+    'black': 'trained like Proposal, on black backgrounds',
+    'noise': 'trained like Proposal, on uniform noise',
+    'textures': 'trained like Proposal, on smooth random noise',
+    'baseline-long': 'Baseline, trained as long as Best',
+    'proposal-long': 'Proposal, trained as long as Best',
+    'textures-long': 'Textures, trained as long as Best',
+    'best': 'textures and adversary, each behind every second image'}
+REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
+                 True: "trained as long as Best, on the set's own photographs of backgrounds"}
+MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer',
+                           SHORT: 'textures and adversary, each behind every second image'}
+
+# What of Best matters, each against the first: one thing changed in each
+ABLATION = {SHORT: 'Best at a third of its length', 'textures': 'no adversary (Textures)',
+            'proposal': 'no textures (Proposal)', 'best-pool': 'no pool: every background new',
+            'best-clean': 'no untouched images', 'best-unet': 'true masks grown by 2 to 4 pixels',
+            'best-truth': 'true masks, no rim', 'best-rate': "the generator's rate 1e-4, not 1e-3",
+            'best-settle': 'augmented to the end', 'best': 'Best at its full length'}
+ABLATION_NOTE = ("All but the two rows of true masks have the U-Net's, grown by 0 to 2 pixels. True masks "
+                 'without a rim are grown by as much.')
+# Differences between equals: the same steps of phase 3, the same masks. Phase 1 alone has no masks to share.
+COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'textures'),
+            ('untrained', 'textures'), ('proposal', 'black'), ('proposal', 'noise'), (SHORT, 'proposal'),
+            (SHORT, 'textures'), ('best', 'proposal-long'), ('best', 'textures-long'),
+            ('textures-long', 'proposal-long'), ('proposal-long', 'baseline-long'),
+            ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('best', 'real'))
+UNEQUAL_NOTES = {
+    'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '
+                     'their own phase 1 besides.',
+    'real': 'Real trains on the six patterns themselves, with true masks: a bound, so it is compared on them '
+            'alone.'}   # of monochrome sets; on photographs Real is an equal of Best
+
 # Accuracy in %: TESTS and the mean of the six patterns, Cruz et al., ICPR 2020 (poster and slides)
 PUBLISHED = {
     'mnist': {'baseline': (97.3, 38.0, 24.3, 61.4, 32.9, 19.7, 11.2, 31.3),
@@ -30,24 +65,35 @@ PUBLISHED = {
     'fashionmnist': {'baseline': (90.1, 21.3, 24.6, 36.9, 28.5, 29.6, 16.8, 26.3),
                      'attention': (81.2, 18.2, 20.1, 51.8, 26.0, 31.8, 36.2, 30.7),
                      'proposal': (70.7, 62.9, 61.5, 66.5, 60.9, 60.8, 45.9, 59.8)}}
-# Validation accuracy in % of the drone study: insulators from a studio, tested outdoors (its slides)
-PUBLISHED_DRONE = {'baseline': 71.9, 'attention': 45.8, 'proposal': 88.7, 'black': 76.3, 'noise': 59.6,
-                   'real': 93.8}
-INTERVAL_NOTE = 'Accuracy in %, mean ± half of the 95 % interval over seeds (Student t).'
 PUBLISHED_NOTE = 'In brackets: published numbers (ICPR 2020), which have no error bars.'
 ATTENTION_NOTE = ('Attention: the published row is not quite comparable; its code scored augmented test '
                   'images and passed over those whose heatmap is flat.')
-MISSING = '–'
-FEWEST = 3               # seeds for a test: two may differ by the same few images by chance
-
-
-def name_of(method):
-    return METHODS.get(method, method)
+# Validation accuracy in % of the drone study: insulators from a studio, tested outdoors (its slides)
+PUBLISHED_DRONE = {'baseline': 71.9, 'attention': 45.8, 'proposal': 88.7, 'black': 76.3, 'noise': 59.6,
+                   'real': 93.8}
+# the data sets that it stands beside, and what is to be said there
+DRONE_NOTES = {
+    'prates': 'Drone study: published validation accuracy on these insulators, without error bars.',
+    'signs': 'Drone study: published validation accuracy on insulators, which are other photographs; only '
+             'the order of the methods is to be compared.'}
+CASE_STUDIES = {'signs': 'trained in the studio, tested in the field'}   # what their tables are about
 
 
 def row_names(photographs):
     """{method: its name} of the rows of a table, in order."""
-    return METHODS | (MIXED if photographs else {'real': UPPER_BOUND})
+    return METHODS | (ON_PHOTOGRAPHS if photographs else {'real': UPPER_BOUND})
+
+
+def name_of(method, photographs=False):
+    """Of a row in a sentence or a figure; unknown ones have their own."""
+    return (METHODS | (ON_PHOTOGRAPHS if photographs else {SHORT: 'Best (short)'})).get(method, method)
+
+
+def meaning_of(method, photographs):
+    """What a row is, in half a sentence; None where its name says it."""
+    if method == 'real':
+        return REAL_MEANINGS[photographs]
+    return (MEANINGS | (MEANINGS_ON_PHOTOGRAPHS if photographs else {})).get(method)
 
 
 def title_of(dataset):
@@ -55,6 +101,6 @@ def title_of(dataset):
 
 
 def in_order(methods):
-    """The paper's order; ablations and unknown ones behind, as they come."""
-    known = [*METHODS, *MIXED]
+    """The paper's order, longer rows behind; ablations and unknown ones last, as they come."""
+    known = [*METHODS, SHORT]
     return sorted(methods, key=lambda m: known.index(m) if m in known else len(known))

@@ -4,8 +4,6 @@ import math
 CONFIDENCE = 0.95
 
 
-# Statistics over seeds
-
 def interval(values):
     """(mean, half width of the 95 % interval) of independent values by Student's t; of one value nan."""
     values = [float(v) for v in values]
@@ -18,16 +16,25 @@ def interval(values):
 
 
 def paired(a, b):
-    """Paired t-test of two methods over their common seeds: (mean of a - b, half width of its interval, p).
+    """a - b for each of their common seeds, in order. a, b: {seed: value}."""
+    return [a[s] - b[s] for s in sorted(a.keys() & b.keys())]
 
-    a, b: {seed: value}. p is nan with fewer than two common seeds; equal differences: p = 1 (all 0) or 0.
-    """
-    differences = [a[s] - b[s] for s in sorted(set(a) & set(b))]
+
+def p_value(differences):
+    """Of a mean of 0 by the paired t-test (two-sided), at least two values; all equal: 1 (all 0) or 0."""
     mean, half = interval(differences)
-    if len(differences) < 2:
-        return mean, half, math.nan
     if half == 0:
-        return mean, half, float(mean == 0)
+        return float(mean == 0)
     from scipy import stats
-    t = mean/half*stats.t.ppf((1 + CONFIDENCE)/2, len(differences) - 1)
-    return mean, half, float(2*stats.t.sf(abs(t), len(differences) - 1))
+    return float(stats.ttest_1samp(differences, 0).pvalue)
+
+
+def holm(ps):
+    """p-values corrected for how many they are (Holm 1979), in their order.
+
+    The smallest is taken times n, the next times n - 1 and so on; none falls below one before it.
+    """
+    corrected, last = [math.nan]*len(ps), 0.
+    for rank, i in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        last = corrected[i] = max(last, min(1., (len(ps) - rank)*ps[i]))
+    return corrected

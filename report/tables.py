@@ -1,194 +1,226 @@
-"""Tables out of rows alone, ours beside the published numbers."""
+"""Tables of accuracies and of masks out of rows alone, ours beside the published numbers."""
 import math
 
+import mydatasets
 from report import statistics
 from report.formats import Table
-from report.naming import (ABLATION, ATTENTION_NOTE, COMPARED, FEWEST, in_order, INTERVAL_NOTE, MEAN,
-                           MISSING, name_of, PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE, row_names, SIX,
-                           SUMMARIES, TESTS, title_of, UNSEEN_MEAN, WORST)
-from scoring import rowfile, unseen
+from report.naming import (ATTENTION_NOTE, CASE_STUDIES, DRONE_NOTES, in_order, MEAN, MISSING,
+                           PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE, row_names, SIX, TESTS, title_of,
+                           UNSEEN_MEAN, WORST)
+from report.selection import newest, over, seen, unmarked, unseen_tests
+from scoring import adversary, rowfile, unseen
 
-# From rows to values by seed
+INTERVAL_NOTE = ('Accuracy in %, mean ± half of the 95 % interval over seeds (Student t); it covers seeds, '
+                 'not the choice of test images.')
+RANGE_NOTE = '[a to b]: the least and the largest of the seeds, where that interval would leave 0 to 100.'
+STEPS_NOTE = 'Steps: batches that the classifier was trained on, phase 1 + the phase of the row.'
+DAGGER_NOTE = '†: the row was trained on this family or the like of it.'
+# measured on 20,000 (monochrome) and 6,000 (colour) textures, and on 5,000 and 1,000 backgrounds of the
+# generators of eight seeds; plain is a deviation below 0.02 in every channel
+PLAIN_NOTES = {
+    False: 'Grey and white are plain, and so are 1.2 % of random textures, all nearly white or black; of the '
+           'backgrounds of a generator that was never trained 0 to 0.6 %, of a redrawn one 0.3 %.',
+    True: 'Grey (here any one colour) and white are plain, and so are 0.8 % of random textures and 20 % of '
+          'the backgrounds of a generator that was never trained.'}
+ATTACK_NOTE = ('Attack: accuracy under the strongest of {number} generators trained against each network, in '
+               'brackets the least and the largest of the seeds. They never see the image that they stand '
+               'behind, and are kept to a brightness of {low} to {high} as a mean over the batch: an upper '
+               'bound on the accuracy that stronger attacks would leave.')
 
-def select(rows, dataset, settings=None):
-    """({method: {test: {seed: accuracy}}}, notes): rows of one settings fingerprint for each method.
 
-    settings: {method: fingerprint}; a method that is not in it takes the fingerprint of its last row, and a
-    note says so when there are others.
+# Cells
+
+def spread(values, bounds=(0, 1), digits=1, least_and_largest=False):
+    """' ± 0.2', half of the interval of shares in points; or ' [69.6 to 99.2]' if it leaves the bounds.
+
+    '' for less than two values. least_and_largest: always the second.
     """
-    found, notes = {}, []
-    rows = rowfile.find(rows, dataset=dataset)
-    for method in dict.fromkeys(r['method'] for r in rows):
-        mine, more = one_settings(rowfile.find(rows, method=method), (settings or {}).get(method))
-        notes += more
-        tests = found[method] = {}
-        for r in mine:
-            tests.setdefault(r['test'], {})[r['seed']] = r['accuracy']
-        _summarise(tests)
-    return found, notes
+    mean, half = statistics.interval(values)
+    if math.isnan(half):
+        return ''
+    if least_and_largest or mean - half < bounds[0] or mean + half > bounds[1]:
+        return f' [{100*min(values):.{digits}f} to {100*max(values):.{digits}f}]'
+    return f' ± {100*half:.{digits}f}'
 
 
-def one_settings(rows, chosen=None):
-    """(the rows of one fingerprint, notes) out of the rows of one method; None chooses the last row's."""
-    known = list(dict.fromkeys(r['settings'] for r in reversed(rows)))
-    others, kept = [k for k in known if k != known[0]], chosen or known[0]
-    notes = [f'{name_of(rows[0]["method"])}: rows of settings {kept}, not of {", ".join(others)}.'] \
-        if others and chosen is None else []
-    return rowfile.find(rows, settings=kept), notes
-
-
-def _summarise(tests):
-    """Adds mean and worst of the six patterns and the unseen means, for the seeds that have them all."""
-    groups = {'': [f'unseen-{f}' for f in unseen.FAMILIES],
-              '-nohalo': [f'unseen-{f}-nohalo' for f in unseen.FAMILIES]}
-    derived = {MEAN: (SIX, _mean), WORST: (SIX, min)} | {
-        UNSEEN_MEAN + k: (names, _mean) for k, names in groups.items()}
-    for name, (parts, reduce) in derived.items():
-        seeds = set.intersection(*(set(tests.get(t, {})) for t in parts))
-        if seeds:
-            tests[name] = {s: reduce([tests[t][s] for t in parts]) for s in sorted(seeds)}
-
-
-def _mean(values):
-    return math.fsum(values)/len(values)
-
-
-def cell(by_seed, published=None, digits=1):
+def cell(by_seed, published=None, digits=1, least_and_largest=False):
     """'99.1 ± 0.2 (97.3)' from {seed: share}; a plain number with one seed."""
     text = MISSING
     if by_seed:
-        mean, half = statistics.interval(by_seed.values())
-        text = f'{100*mean:.{digits}f}' + ('' if math.isnan(half) else f' ± {100*half:.{digits}f}')
+        values = list(by_seed.values())
+        text = f'{100*statistics.interval(values)[0]:.{digits}f}'
+        text += spread(values, digits=digits, least_and_largest=least_and_largest)
     return text if published is None else f'{text} ({published:.1f})'
 
 
-def seeds_of(tests, names):
-    """How many seeds stand behind the cells of a line: '5', or '3 to 5'."""
-    counts = sorted({len(tests[t]) for t in names if t in tests}) or [0]
+def seeds_of(columns):
+    """How many seeds stand behind the cells of a line, each a collection of seeds: '5', or '3 to 5'."""
+    counts = sorted({len(seeds) for seeds in columns if seeds}) or [0]
     return str(counts[0]) if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'
+
+
+def steps_text(steps):
+    """'2,500 + 4,000' of (2500, 4000)."""
+    return ' + '.join(f'{s:,}' for s in steps) if steps else MISSING
+
+
+def steps_cells(results, method):
+    """The cell of a row in the column of steps, which there is where any are known."""
+    return [steps_text(results.steps.get(method))] if results.steps else []
+
+
+def steps_title(results):
+    return ['steps'] if results.steps else []
+
+
+def finished(title, columns, lines, notes):
+    """The Table, and below it what its cells mean."""
+    marks = set(''.join(c for line in lines for c in line))
+    meant = [INTERVAL_NOTE if marks & set('±[') else 'Accuracy in %.']
+    if '[' in marks:
+        meant.append(RANGE_NOTE)
+    if 'steps' in columns:
+        meant.append(STEPS_NOTE)
+    return Table(title, columns, lines, [*meant, *notes])
 
 
 # Tables
 
-def accuracy_table(rows, dataset, published=True, settings=None, worst=False):
-    """The paper's table: methods x (original, six patterns, their mean), ours beside the published numbers.
+def accuracy_table(results):
+    """The paper's table: methods x (original, six patterns, their mean and worst), beside its own numbers.
 
-    worst: a column with the worst of the six patterns (the mean over seeds of each seed's worst).
+    The worst is taken within each seed.
     """
-    found, notes = select(rows, dataset, settings)
-    known = PUBLISHED.get(dataset, {}) if published else {}
-    names, titles, lines = [*TESTS, MEAN], row_names(False), []
+    known, found, titles = PUBLISHED.get(results.dataset, {}), results.methods, row_names(False)
+    names, lines = [*TESTS, MEAN, WORST], []
     for method in in_order(m for m in {**found, **known} if m in titles):
-        tests, numbers = found.get(method, {}), known.get(method, [None]*len(names))
-        line = [cell(tests.get(t), p) for t, p in zip(names, numbers)] + [cell(tests.get(WORST))]*worst
+        tests, numbers = found.get(method, {}), [*known.get(method, [None]*len(TESTS + [MEAN])), None]
         if tests.keys() & set(names) or method in known:
-            lines.append([titles[method], *line, seeds_of(tests, names)])
-    notes = [INTERVAL_NOTE, *([PUBLISHED_NOTE] if known else []),
-             *([ATTENTION_NOTE] if 'attention' in known else []), *notes]
-    title = f'{title_of(dataset)}: accuracy by background'
-    return Table(title, ['method', *names, *([WORST]*worst), 'seeds'], lines, notes)
+            cells = [cell(tests.get(t), p) for t, p in zip(names, numbers)]
+            lines.append([titles[method], *cells, *steps_cells(results, method),
+                          seeds_of(tests.get(t) for t in names)])
+    notes = [PUBLISHED_NOTE, ATTENTION_NOTE] if known else []
+    columns = ['method', *names, *steps_title(results), 'seeds']
+    return finished(f'{results.title}: accuracy by background', columns, lines, [*notes, *results.notes])
 
 
-def photograph_tests(found):
-    """{test: its title} of a folder; what is like the training images comes first. {} of other sets."""
-    tests = {t for tests in found.values() for t in tests if t.startswith('test')}
-    return {t: t.removeprefix('test-') for t in sorted(tests, key=lambda t: ('studio' not in t, t))}
+def tests_table(results):
+    """A set without the six patterns: methods x its own tests; the drone study where it is to be compared."""
+    names, titles, lines = results.own_tests, row_names(True), []
+    drone = PUBLISHED_DRONE if results.dataset in DRONE_NOTES else {}
+    for method in in_order(m for m in {**drone, **results.methods} if m in titles):
+        tests = results.methods.get(method, {})
+        paper = [f'{drone[method]:.1f}' if method in drone else MISSING] if drone else []
+        if method in drone or tests.keys() & set(names):
+            lines.append([titles[method], *(cell(tests.get(t)) for t in names), *paper,
+                          *steps_cells(results, method), seeds_of(tests.get(t) for t in names)])
+    paper, notes = (['paper: drone study'], [DRONE_NOTES[results.dataset]]) if drone else ([], [])
+    columns = ['method', *(t.removeprefix('test-') for t in names), *paper, *steps_title(results),
+               'seeds']
+    about = CASE_STUDIES.get(results.dataset, 'accuracy by test')
+    return finished(f'{results.title}: {about}', columns, lines, [*notes, *results.notes])
 
 
-def case_study_table(rows, dataset, settings=None):
-    """A folder of photographs: methods x its tests, beside the published drone study (another data set)."""
-    found, notes = select(rows, dataset, settings)
-    names, titles, lines = photograph_tests(found), row_names(True), []
-    for method in in_order(m for m in {**PUBLISHED_DRONE, **found} if m in titles):
-        tests = found.get(method, {})
-        paper = f'{PUBLISHED_DRONE[method]:.1f}' if method in PUBLISHED_DRONE else MISSING
-        lines.append([titles[method], *(cell(tests.get(t)) for t in names), paper, seeds_of(tests, names)])
-    notes = [INTERVAL_NOTE, 'Drone study: published validation accuracy on insulators, which are other '
-             'photographs; only the order of the methods is to be compared.', *notes]
-    return Table(f'{title_of(dataset)}: trained in the studio, tested in the field',
-                 ['method', *names.values(), 'paper: drone study', 'seeds'],
-                 lines, notes)
+def unseen_table(results, ending=''):
+    """Methods x unseen families, their means, and with a halo the attack; a dagger where training saw one.
+
+    ending: NO_HALO for backgrounds right up to the object.
+    """
+    found, photographs = results.methods, results.photographs
+    titles, each = row_names(photographs), unseen_tests(unseen.FAMILIES, ending)
+    attack = ['attack'] if 'attack' in results.tests and not ending else []
+    names = [*each, UNSEEN_MEAN + ending, *attack]
+    methods = in_order(m for m in found if m in titles and found[m].keys() & set(names))
+    kept, lines = unmarked(methods, photographs), []
+    for method in methods:
+        tests, marks = found[method], seen(method, photographs)
+        cells = [cell(tests.get(t)) + (' †' if f in marks and t in tests else '')
+                 for f, t in zip(unseen.FAMILIES, each)]
+        means = [tests.get(UNSEEN_MEAN + ending), over(tests, unseen_tests(kept, ending))]
+        attacked = [cell(tests.get(t), least_and_largest=True) for t in attack]
+        lines.append([titles[method], *cells, *map(cell, means), *attacked,
+                      seeds_of(tests.get(t) for t in names)])
+    columns = ['method', *unseen.FAMILIES, 'mean', 'mean without †', *attack, 'seeds']
+    halo = 'no halo' if ending else '2-pixel halo'
+    notes = _unseen_notes(lines, kept, photographs)
+    return finished(f'{results.title}: backgrounds never trained on, {halo}', columns, lines,
+                    [*notes, *([_attack_note()] if attack else []), *results.notes])
 
 
-def unseen_table(rows, dataset, settings=None, halo=True):
-    """Methods x unseen families, their mean, and with halo the attack; a dagger where training saw one."""
-    found, notes = select(rows, dataset, settings)
-    photographs = bool(photograph_tests(found))
-    titles, seen = row_names(photographs), unseen.SEEN_IN_COLOUR if photographs else unseen.SEEN
-    ending, attacked = '' if halo else '-nohalo', halo and any('attack' in tests for tests in found.values())
-    names = [f'unseen-{f}{ending}' for f in unseen.FAMILIES] + [UNSEEN_MEAN + ending] + ['attack']*attacked
-    lines, marked = [], False
-    for method in in_order(m for m in found if m in titles and found[m].keys() & set(names)):
-        line = [cell(found[method].get(t)) for t in names]
-        for i, family in enumerate(unseen.FAMILIES):
-            if family in seen.get(method, ()) and line[i] != MISSING:
-                line[i], marked = line[i] + ' †', True
-        lines.append([titles[method], *line, seeds_of(found[method], names)])
-    notes = [INTERVAL_NOTE, *['†: the row was trained on this family or the like of it.']*marked,
-             *['Attack: a generator trained against each network, the strongest of four.']*attacked, *notes]
-    columns = [*unseen.FAMILIES, 'mean', *(['attack']*attacked)]
-    return Table(f'{title_of(dataset)}: backgrounds never trained on, '
-                 + ('2-pixel halo' if halo else 'no halo'), ['method', *columns, 'seeds'], lines, notes)
+def _unseen_notes(lines, kept, photographs):
+    notes = [f'Photographs: crops of {len(unseen.COLOURED)} pictures of scikit-image.'] if photographs else \
+        [f'Photographs: crops of {len(unseen.PHOTOGRAPHS)} pictures of scikit-image, in grey.']
+    if any('†' in c for line in lines for c in line):
+        notes += [DAGGER_NOTE, PLAIN_NOTES[photographs]]
+    return [*notes, f'Mean without †: over what no row of this table was trained on ({", ".join(kept)}).']
 
 
-def ablation_table(rows, dataset, settings=None):
-    """The rows of ABLATION: the first as it is, then what changing one thing changes (paired over seeds)."""
-    found, notes = select(rows, dataset, settings)
-    first, *others = [m for m in ABLATION if m in found]
-    names = {t: title for t, title in {'original': 'original', WORST: WORST, **SUMMARIES}.items()
-             if t in found[first]}
-    lines = [[ABLATION[first], *(cell(found[first][t], digits=2) for t in names),
-              seeds_of(found[first], names)]]
-    lines += [[ABLATION[m], *differences(found[m], found[first], names)] for m in others]
-    notes = ['First line: accuracy in %, mean ± half of the 95 % interval over seeds. Others: what changes '
-             'against it, in points, paired over seeds (t-test).', *notes]
-    title = f'{title_of(dataset)}: what matters in Best'
-    return Table(title, ['method', *names.values(), 'seeds'], lines, notes)
+def _attack_note():
+    low, high = adversary.BRIGHTNESS
+    return ATTACK_NOTE.format(number=len(adversary.RATES)*adversary.RESTARTS, low=low, high=high)
 
 
-def masks_table(rows, dataset=None):
+SUMMARISED = 'baseline', 'proposal', 'best'   # rows of the summary
+
+
+def in_summary(results):
+    """Has it the tests of the columns of the summary, and one of its rows?"""
+    tests = bool(set(SIX) & set(results.tests)) or results.dataset in CASE_STUDIES
+    return tests and bool(results.methods.keys() & set(SUMMARISED))
+
+
+def summary_table(all_results):
+    """A line for each data set and SUMMARISED row, beside the published numbers: the tests in three."""
+    lines, known_steps, kept = [], any(r.steps for r in all_results), []
+    for results in all_results:
+        tests = ['original', MEAN] if set(SIX) & set(results.tests) else ['test-studio', 'test-field']
+        kept = unmarked(SUMMARISED, results.photographs)
+        for method in (m for m in SUMMARISED if m in results.methods):
+            found, known = results.methods[method], PUBLISHED.get(results.dataset, {}).get(method)
+            columns = [*(found.get(t) for t in tests), over(found, unseen_tests(kept))]
+            paper = [known[0], known[-1], None] if known else [None]*3
+            steps = [steps_text(results.steps.get(method))] if known_steps else []
+            lines.append([results.title, row_names(results.photographs)[method],
+                          *map(cell, columns, paper), *steps, seeds_of(columns)])
+    notes = [PUBLISHED_NOTE,
+             'Original: the test images as they are (hand signs: in the studio). Mean of six: on the six '
+             'patterns (hand signs: in the field).',
+             f'Unseen: mean over {len(kept)} families of backgrounds that none of these rows was trained on '
+             f'({", ".join(kept)}), 2 pixels away from the object.']
+    columns = ['data set', 'method', 'original / studio', 'mean of six / field', 'unseen',
+               *(['steps'] if known_steps else []), 'seeds']
+    return finished('Summary', columns, lines, notes)
+
+
+# Masks
+
+REFERENCE_NOTE = ('Reference masks of the hand signs: made by the distance of colours from the wall. `snap` '
+                  'is a method of the same kind, so its score says how far the two agree.')
+
+
+def truth_of(dataset):
+    """What the masks of a data set are compared with."""
+    if dataset in CASE_STUDIES:
+        return 'reference masks'
+    named = [mydatasets.label(name) for name in mydatasets.SOURCES]
+    return 'x > 0' if dataset in named or dataset.startswith(('tfds-', 'emnist-')) else 'masks of the folder'
+
+
+def masks_table(rows):
     """Mask scores: IoU, Dice, area and true area of each method and data set."""
-    rows = [r for r in rows if dataset in (None, r['dataset'])]
     lines, notes = [], []
-    for name, method in dict.fromkeys((r['dataset'], r['method']) for r in rows):
-        mine, more = one_settings(rowfile.find(rows, dataset=name, method=method))
-        notes += [f'{title_of(name)}, {note}' for note in more]
+    for dataset, method in dict.fromkeys((r['dataset'], r['method']) for r in rows):
+        mine, more = newest(rowfile.find(rows, dataset=dataset, method=method))
+        notes += [f'{title_of(dataset)}, {note}' for note in more]
         cells = []
         for field in ('iou', 'dice', 'area', 'true_area'):
             mean, half = statistics.interval(r[field] for r in mine)
             cells.append(f'{mean:.3f}' + ('' if math.isnan(half) else f' ± {half:.3f}'))
-        lines.append([title_of(name), method, *cells, str(mine[0]['n']), str(len(mine))])
-    notes = ['Mean over test images ± half of the 95 % interval over seeds; areas are shares of the image.',
+        lines.append([title_of(dataset), method, truth_of(dataset), *cells, str(mine[0]['n']),
+                      str(len(mine))])
+    notes = [REFERENCE_NOTE, *notes] if any(r['dataset'] in CASE_STUDIES for r in rows) else notes
+    notes = ['Mean over test images ± half of the 95 % interval over seeds, which it covers, not the '
+             'choice of images; areas are shares of the image.',
              *notes]
-    columns = ['data set', 'masks', 'IoU', 'Dice', 'area', 'true area', 'images', 'seeds']
+    columns = ['data set', 'masks', 'truth', 'IoU', 'Dice', 'area', 'true area', 'images', 'seeds']
     return Table('Masks against the truth', columns, lines, notes)
-
-
-def difference(a, b):
-    """'+0.52 ± 0.21 (p = 0.003)' points, a - b paired over seeds; a, b: {seed: share}. Few seeds: no p."""
-    mean, half, p = statistics.paired(a, b)
-    if math.isnan(mean):
-        return MISSING
-    if len(set(a) & set(b)) < FEWEST:
-        return f'{100*mean:+.2f}'
-    return f'{100*mean:+.2f} ± {100*half:.2f} (p {f"= {p:.3f}" if p >= 0.001 else "< 0.001"})'
-
-
-def differences(a, b, names):
-    """Cells of a line, a - b on each test and the number of seeds that both have; a, b: {test: by seed}."""
-    pairs = {t: (a.get(t, {}), b.get(t, {})) for t in names}
-    common = {t: set(x) & set(y) for t, (x, y) in pairs.items()}
-    return [*(difference(*pair) for pair in pairs.values()),
-            seeds_of({t: seeds for t, seeds in common.items() if seeds}, names)]
-
-
-def differences_table(rows, dataset, settings=None):
-    """How much one method is better than another on each test, and how likely that is by chance."""
-    found, notes = select(rows, dataset, settings)
-    names = photograph_tests(found) | {
-        t: title for t, title in SUMMARIES.items() if any(t in tests for tests in found.values())}
-    pairs = [(a, b) for a, b in COMPARED if a in found and b in found]
-    lines = [[f'{name_of(a)} – {name_of(b)}', *differences(found[a], found[b], names)] for a, b in pairs]
-    notes = [f'Points, mean ± half of the 95 % interval, paired over seeds (t-test); no test below {FEWEST} '
-             'seeds.', *notes]
-    return Table(f'{title_of(dataset)}: differences', ['', *names.values(), 'seeds'], lines, notes)

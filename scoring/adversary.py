@@ -1,11 +1,14 @@
-"""The worst case: a background generator trained from scratch against one frozen classifier (white box).
+"""Accuracy under attack: background generators trained against one frozen classifier, the strongest counts.
 
 max over f_b of sum_i L(f(m_i x_i + (1 - m_i) b_i), y_i) with the true masks, x > 0 grown by the halo of the
-tests, and the mean brightness of b kept in 0.2 to 0.5: without it attacks turn plain white and stay so.
+tests. The attack is white box, but its generators never see the image that they are laid behind, and the
+brightness of b is kept in 0.2 to 0.5 only as a mean over a batch (without it attacks turn plain white and
+stay so). So what it leaves is an upper bound on robust accuracy, not the worst case: a background made for
+each image, or a longer search, can only leave less.
 
 L is the margin (Carlini and Wagner 2017) in the first restart, the cross-entropy in the second, and so on.
 Cross-entropy has no gradient where a network is sure (it left 97 % of one trained on textures, MNIST).
-There the margin is stronger, but noisy: it left 45, 71 and 86 % under three settings of steps and penalty.
+There the margin is stronger, but noisy: it left 45, 71 and 86 % under three choices of steps and penalty.
 Where a network is weak, cross-entropy is the stronger. Single numbers say little: compare over seeds.
 """
 import math
@@ -21,10 +24,6 @@ from common.keys import Key
 from common.quiet import keras, tf
 from mydatagen import in_order, to_float
 
-STEPS = 1000
-BATCH = 64
-RATES = 1e-4, 1e-3       # of Adam, each with RESTARTS new generators
-RESTARTS = 2
 BRIGHTNESS = 0.2, 0.5    # of the backgrounds, mean over a batch
 TOLERANCE = 0.05         # attackers further outside count only when there are no others
 WEIGHT = 20.             # of the penalty outside
@@ -32,7 +31,23 @@ MARGIN = 10.             # the mean margin on plain images is brought to it: no 
 ENOUGH = 2., 5.          # margin and cross-entropy of an image that is fooled for good
 SELECTION = 2000         # training images, kept from the generators, on which the strongest is found
 CHUNK = 50               # steps in one call of the graph
-ORDER = 31               # fold of the seed: which images are kept
+# what keys are folded with: that of the seed, that of the attack (its attackers count from 0), that of an
+# attacker, that of a step
+ATTACK = 0xa77ac
+ORDER, TEST = 31, 1 << 20         # which images are kept for the selection; backgrounds of the test images
+WEIGHTS, STEPS, CHOICE = 0, 1, 2  # first weights; training; backgrounds of the selection
+ROWS, NOISE = 0, 1                # images; backgrounds
+
+
+class Effort(NamedTuple):
+    """How hard the attack tries: len(rates)*restarts generators, each from new weights."""
+    steps: int = 1000
+    restarts: int = 2
+    rates: tuple = (1e-4, 1e-3)   # of Adam
+    batchsize: int = 64
+
+
+USUAL = Effort()
 
 
 class Attacker(NamedTuple):
@@ -41,7 +56,24 @@ class Attacker(NamedTuple):
     accuracy: float
     brightness: float
     rate: float
-    restart: int
+    objective: str      # margin or cross-entropy
+    restart: int        # from 0
+
+
+class Attack(NamedTuple):
+    """What the strongest attacker left of the test images, and which one it was."""
+    correct: int
+    n: int
+    brightness: float   # of its backgrounds in [0, 1], mean over the test images
+    rate: float
+    objective: str
+    restart: int        # from 0
+
+    def line(self):
+        """It in words."""
+        return (f'the strongest generator leaves {100*self.correct/self.n:.2f} % of {self.n:,} images '
+                f'({self.objective}, rate {self.rate:g}, restart {self.restart + 1}; mean brightness of its '
+                f'backgrounds {self.brightness:.3f})')
 
 
 def new_generator(shape, key):
@@ -79,27 +111,27 @@ def scale_of(model, images):
 
 
 def objectives(scale):
-    """What attacks maximise: (logits, y) -> (n,), bounded above or they would outweigh the penalty."""
-    return (lambda logits, y: tf.minimum(MARGIN*margin(logits, y)/scale, ENOUGH[0]),
-            lambda logits, y: tf.minimum(tf.nn.sparse_softmax_cross_entropy_with_logits(
-                y, tf.cast(logits, tf.float32)), ENOUGH[1]))
+    """What attacks maximise, by name: (logits, y) -> (n,), bounded or they would outweigh the penalty."""
+    return {'margin': lambda logits, y: tf.minimum(MARGIN*margin(logits, y)/scale, ENOUGH[0]),
+            'cross-entropy': lambda logits, y: tf.minimum(tf.nn.sparse_softmax_cross_entropy_with_logits(
+                y, tf.cast(logits, tf.float32)), ENOUGH[1])}
 
 
-def train(model, images, fooled, rate, key, steps=STEPS, batchsize=BATCH):
-    """The draw of a generator trained for `steps` on `images` against the model, which is not changed.
+def train(model, images, fooled, rate, key, effort=USUAL):
+    """The draw of a generator trained on `images` against the model, which is not changed.
 
     fooled: one of `objectives`.
     """
-    net, draw = new_generator(images.x.shape[1:], key.fold(0))
+    net, draw = new_generator(images.x.shape[1:], key.fold(WEIGHTS))
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(net.trainable_variables)
     x_all, y_all = tf.constant(images.x), tf.constant(images.y, tf.int32)
 
     def step(key):
-        rows = key.fold(0).uniform(batchsize, (), 0, len(images), tf.int32)
+        rows = key.fold(ROWS).uniform(effort.batchsize, (), 0, len(images), tf.int32)
         x, y = to_float(tf.gather(x_all, rows)), tf.gather(y_all, rows)
         with tf.GradientTape() as tape:
-            b = draw(batchsize, key.fold(1))
+            b = draw(effort.batchsize, key.fold(NOISE))
             logits = model(mybackgrounds.compose(x, mydatasets.true_mask(x), b), training=False)
             loss = WEIGHT*penalty(b) - tf.reduce_mean(fooled(logits, y))
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
@@ -107,14 +139,14 @@ def train(model, images, fooled, rate, key, steps=STEPS, batchsize=BATCH):
     @tf.function
     def run(first, n):
         for i in tf.range(n):
-            step(key.fold(1).fold(first + i))
-    for first in range(0, steps, CHUNK):
-        run(tf.constant(first), tf.constant(min(CHUNK, steps - first)))
+            step(key.fold(STEPS).fold(first + i))
+    for first in range(0, effort.steps, CHUNK):
+        run(tf.constant(first), tf.constant(min(CHUNK, effort.steps - first)))
     return draw
 
 
 def measure(model, images, draw, key, batchsize=500):
-    """(right answers, mean brightness of the backgrounds), every image before a background of its own."""
+    """(right answers, mean brightness of the backgrounds), every image on a background of its own."""
     @tf.function(reduce_retracing=True)
     def look(batch, number):
         x = to_float(batch['x'])
@@ -134,35 +166,36 @@ def split(images, key, selection=SELECTION):
 
 
 def demand_monochrome(data):
+    """Errors: UserError for a data set in colour."""
     if not data.monochrome:
         raise UserError('the attack needs masks x > 0, which say nothing in the colour images of '
                         f'{data.name}; leave out --adversarial')
 
 
-def attackers(model, data, seed, steps=STEPS, restarts=RESTARTS, rates=RATES, batchsize=BATCH):
+def attackers(model, data, seed, effort=USUAL):
     """Every trained Attacker, the strongest (least accuracy on the selection) first. Errors: UserError."""
     demand_monochrome(data)
-    key = Key.of(seed).fold(0xa77ac)
-    train_images, selection = split(data.train, key)
-    found, wanted = [], objectives(scale_of(model, selection))
-    for rate in rates:
-        for restart in range(restarts):
+    key = Key.of(seed).fold(ATTACK)
+    images, selection = split(data.train, key)
+    found, wanted = [], list(objectives(scale_of(model, selection)).items())
+    for rate in effort.rates:
+        for restart in range(effort.restarts):
             mine = key.fold(len(found))
-            fooled = wanted[restart % len(wanted)]
-            draw = train(model, train_images, fooled, rate, mine, steps, batchsize)
-            right, brightness = measure(model, selection, draw, mine.fold(2))
-            found.append(Attacker(draw, right/len(selection), brightness, rate, restart))
+            objective, fooled = wanted[restart % len(wanted)]
+            draw = train(model, images, fooled, rate, mine, effort)
+            right, brightness = measure(model, selection, draw, mine.fold(CHOICE))
+            found.append(Attacker(draw, right/len(selection), brightness, rate, objective, restart))
     low, high = BRIGHTNESS[0] - TOLERANCE, BRIGHTNESS[1] + TOLERANCE
     return sorted(found, key=lambda a: (not low <= a.brightness <= high, a.accuracy))
 
 
-def attack(model, data, seed, **settings):
-    """(right answers, images): the model on the test images under its strongest attacker.
+def attack(model, data, seed, effort=USUAL):
+    """The Attack on the test images by the strongest attacker of the model.
 
-    data: a monochrome mydatasets.Dataset. settings: of `attackers`. A pure function of model, data and seed
-    up to the rounding of the processor. Errors: UserError for colour sets.
+    data: a monochrome mydatasets.Dataset. A pure function of model, data, seed and effort, up to the rounding
+    of the processor. Errors: UserError for colour sets.
     """
-    strongest = attackers(model, data, seed, **settings)[0]
+    strongest = attackers(model, data, seed, effort)[0]
     images = next(iter(data.tests.values())).images()
-    right, _ = measure(model, images, strongest.draw, Key.of(seed).fold(0xa77ac).fold(1 << 20))
-    return right, len(images)
+    right, brightness = measure(model, images, strongest.draw, Key.of(seed).fold(ATTACK).fold(TEST))
+    return Attack(right, len(images), brightness, strongest.rate, strongest.objective, strongest.restart)

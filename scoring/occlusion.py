@@ -1,12 +1,10 @@
-"""Where a model looks."""
+"""Where a model looks, as numbers and as pictures."""
 import numpy as np
 
 from common.quiet import tf
 
 OCCLUDED_VALUES = 2**24  # of pixels in the covered images that a network sees at once
 
-
-# Sensitivity
 
 def occlusion(model, x, patch=None, stride=None):
     """Where a model looks: how much its logits move when a grey square covers a pixel. (n, h, w) in [0, 1].
@@ -33,3 +31,26 @@ def occlusion(model, x, patch=None, stride=None):
     heat = np.stack([sum(changes(tf.constant(image, tf.float32), part).numpy() for part in parts)
                      for image in np.asarray(x)])/times
     return heat/np.maximum(heat.max((1, 2), keepdims=True), 1e-9)
+
+
+def coloured(x, heat):
+    """Heat (n, h, w) in [0, 1] over images (n, h, w, c) in [0, 1] -> uint8 (n, h, w, 3)."""
+    from matplotlib import colormaps   # late: half a second
+    colours = colormaps['inferno'](heat)[..., :3]
+    return np.round(255*(0.3*x.mean(-1, keepdims=True) + 0.7*colours)).astype(np.uint8)
+
+
+def explain(model, mask, x):
+    """What there is to say and to show of each image: ([{figure: share}], [[picture, uint8 (h, w, 1 or 3)]]).
+
+    mask: images -> masks (n, h, w, 1), or None; with it the figures are `mask`, its share of the image, and
+    `look_inside`, the share of the look that falls inside it. x: (n, h, w, c) in [0, 1].
+    """
+    heat = occlusion(model, x)
+    rows, pictures = [{} for _ in x], [[h] for h in coloured(x, heat)]
+    if mask is not None:
+        for row, shown, m, h in zip(rows, pictures, mask(x).numpy(), heat):
+            row['mask'] = round(float(m.mean()), 4)
+            row['look_inside'] = round(float((h*m[..., 0]).sum()/max(h.sum(), 1e-9)), 4)
+            shown.insert(0, np.round(m*255).astype(np.uint8))
+    return rows, pictures

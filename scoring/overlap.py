@@ -1,9 +1,12 @@
 """Masks against the true ones: IoU, Dice and area."""
+from typing import NamedTuple
+
 import mybackgrounds
 from common import binarization
 from common.quiet import tf
 from mydatagen import to_float
-from scoring.evaluation import BATCH, row_dataset, row_method
+from scoring.evaluation import BATCH
+from scoring.rows import row_dataset, row_method
 
 RAW = 'raw-otsu'          # method of the rows of the baseline
 FIELDS = 'iou', 'dice', 'area', 'true_area'
@@ -48,20 +51,33 @@ def scores(mask, test, batchsize=BATCH):
     return {'n': n, **{k: round(v/n, 6) for k, v in sums.items()}}
 
 
-def mask_row(dataset, method, seed, settings, found):
-    """One row for rowfile.append. found: of `scores`."""
-    return {'dataset': row_dataset(dataset), 'method': method, 'seed': seed, **found,
-            'settings': settings}
-
-
-def unet_row(unet, about, data, test, binarize='otsu', area=0.2, method=None, batchsize=BATCH):
-    """The row of a U-Net's binarised masks. Call it in `precision`."""
+def masks(unet, binarize='otsu', area=0.2):
+    """x (n, h, w, c) in [0, 1] -> binarised masks (n, h, w, 1). area: for `quantile`."""
     binarizer = binarization.binarizer(binarize, area)
-    found = scores(lambda x: binarizer(unet(x, training=False), x), test, batchsize)
-    name = method or f'{row_method(about, data.name)}-{binarize}'
-    return mask_row(data.name, name, about.get('seed', 0), about.get('settings', ''), found)
+    return lambda x: binarizer(unet(x, training=False), x)
 
 
-def raw_row(data, test, batchsize=BATCH):
+class MaskExam(NamedTuple):
+    """What every mask generator is asked."""
+    data: object               # mydatasets.Dataset, for the name of the rows
+    test: object               # mydatasets.Test whose true masks are known
+    binarize: str = 'otsu'     # of common.binarization
+    area: float = 0.2          # for `quantile`
+    method: str | None = None  # of the row; None: what the sidecar and `binarize` say
+    batchsize: int = BATCH
+
+    def row(self, mask, method, about):
+        """One row for rowfile.append. mask: x -> (n, h, w, 1)."""
+        return {'dataset': row_dataset(self.data.name), 'method': method, 'seed': about.get('seed', 0),
+                **scores(mask, self.test, self.batchsize), 'settings': about.get('settings', '')}
+
+
+def unet_row(unet, about, exam):
+    """The row of a U-Net's binarised masks. Call it in `precision`. about: its sidecar."""
+    method = exam.method or f'{row_method(about, exam.data.name)}-{exam.binarize}'
+    return exam.row(masks(unet, exam.binarize, exam.area), method, about)
+
+
+def raw_row(exam):
     """The row of Otsu on the raw pixels, which is the same for every U-Net."""
-    return mask_row(data.name, RAW, 0, '', scores(raw_otsu, test, batchsize))
+    return exam.row(raw_otsu, RAW, {})

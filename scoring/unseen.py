@@ -36,9 +36,11 @@ FONT = 0.35, 0.5, 0.7   # height of the letters, in sides
 PAGE = 12               # sides of a page of text that fragments are cut from
 SHIFT = 3               # pixels at most by which border-bound patterns are moved
 COLOUR_ROWS = 2000      # backgrounds in colour, for as many images; further images begin anew
-# what a method has been trained on, by the name of its row
-SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted')}
-SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',)}
+# what is like a source of training, by its name: about 1 % of random textures are plain. So is, in colour, a
+# fifth of what the adversary's head makes of a generator that was never trained; in monochrome up to 0.6 %
+PLAIN = 'grey', 'white'
+SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted'), 'textures': PLAIN}
+SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',), 'textures': PLAIN, 'adv': PLAIN}
 
 
 # Families: (side, n, numpy RandomState) -> (n, side, side) in [0, 1]; `coloured` gives them colour.
@@ -216,7 +218,7 @@ def backgrounds(family, side, rows, channels=1, seed=SEED):
 
 
 def paste(family, images, halo):
-    """(x, rows) -> x before its own background of the family, outside its object grown by `halo` pixels."""
+    """(x, rows) -> x on its own background of the family, outside its object grown by `halo` pixels."""
     def onto(x, rows):
         side, channels = x.shape[1], x.shape[-1]
         n, masks = len(images()), images().m

@@ -2,6 +2,8 @@
 import numpy as np
 import pytest
 
+import mydatagen
+import mydatasets
 from common.errors import UserError
 from common.keys import Key
 from common.quiet import tf
@@ -164,6 +166,12 @@ def test_in_order_shows_every_image_once_and_says_which_it_is():
     assert [len(b['y']) for b in found] == [5]*4 + [3]
     for k in ('i', 'y'):
         assert list(np.concatenate([b[k] for b in found])) == list(range(23))
+
+
+def test_test_images_come_in_smaller_batches_where_they_are_large(monkeypatch):
+    test = mydatasets.load('toy').tests['original']
+    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 10*16*16)
+    assert [len(b['y']) for b in test.batches(512)][:2] == [10, 10]
 
 
 def test_pixels_become_numbers_from_0_to_1():

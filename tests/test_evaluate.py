@@ -14,11 +14,12 @@ from common.errors import UserError
 from common.quiet import keras, tf
 from mydatagen import Images
 from report import naming
-from scoring import evaluation, overlap, rowfile
+from scoring import adversary, evaluation, overlap, rowfile, rows
 from training import weightfiles
 
 TESTS = naming.TESTS
-TINY = ['--epochs', '1', '--steps-per-epoch', '6', '--batchsize', '32', '--quiet', '--precision', 'float32']
+TINY = ['--epochs', '1', '--steps-per-epoch', '6', '--batchsize', '32', '--quiet', '--precision', 'float32',
+        '--width', '4', '--dense', '8']
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +39,8 @@ def weights(folder):
 def unet(folder, weights):
     path, data = str(folder/'unet'), mydatasets.load('toy')
     keras.utils.set_random_seed(0)
-    weightfiles.save(mymodels.unet(data.shape), path, kind='unet', dataset='toy', method='unet', seed=3,
-                   shape=list(data.shape), classes=data.classes, settings='0f0f0f0f')
+    weightfiles.save(mymodels.unet(data.shape, 4), path, kind='unet', dataset='toy', method='unet', seed=3,
+                     network={'width': 4}, shape=list(data.shape), classes=data.classes, settings='0f0f0f0f')
     return path
 
 
@@ -87,11 +88,28 @@ def test_noises_and_unseen_backgrounds_have_a_line_each(weights, tmp_path, capsy
     assert [line.split('│')[1].strip() for line in out.splitlines() if '│' in line] == tests
 
 
-def test_the_attack_is_a_test_like_the_others(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr('scoring.adversary.attack', lambda model, data, seed: (10*seed, 96))
+def test_the_attack_is_a_test_like_the_others_and_its_winner_is_told(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('scoring.adversary.attack', lambda model, data, seed: adversary.Attack(
+        10*seed, 96, 0.456, 1e-3, 'margin', 1))
     csv = str(tmp_path/'accuracy.csv')
-    assert evaluate.main(['toy', weights, '--csv', csv, '--adversarial', '--quiet']) == 0
+    assert evaluate.main(['toy', weights, '--csv', csv, '--adversarial']) == 0
     assert [(r['test'], r['correct'], r['n']) for r in rowfile.read(csv)][1:] == [('attack', 30, 96)]
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith('attack on baseline: ')]
+    assert len(told) == 1 and all(t in told[0] for t in ('0.456', '0.001', 'margin', 'restart 2', '31.25 %'))
+    assert evaluate.main(['toy', weights, '--adversarial', '--quiet']) == 0
+    assert not capsys.readouterr().out
+
+
+def test_what_was_measured_beside_a_row_comes_with_it(weights, monkeypatch):
+    winner = adversary.Attack(30, 96, 0.4, 1e-4, 'cross-entropy', 0)
+    monkeypatch.setattr('scoring.adversary.attack', lambda model, data, seed: winner)
+    model, about = weightfiles.load(weights)
+    data, seen = mydatasets.load('toy'), []
+    exam = evaluation.Exam(data, dict(data.tests), attack=True, method='mine')
+    found = evaluation.evaluate(model, about, exam, lambda row, beside: seen.append((row, beside)))
+    assert found == [row for row, _ in seen] and [beside for _, beside in seen] == [None, winner]
+    assert [(r['method'], r['test']) for r in found] == [('mine', 'original'), ('mine', 'attack')]
+    assert all(set(r) == set(rowfile.ACCURACY) for r in found)
 
 
 def test_accuracy_is_traced_once_for_all_tests_and_batch_sizes(weights):
@@ -117,12 +135,12 @@ def test_precision_holds_inside_and_is_put_back():
 
 def test_names_of_rows():
     for name in 'mnist', 'mnist_backgrounds', 'mnist_noises':
-        assert evaluation.row_dataset(name) == 'mnist'
-    assert evaluation.row_dataset('folder:../shared/signs/') == 'signs'
-    assert evaluation.row_dataset('folder:/data/my_noises') == 'my_noises'
+        assert rows.row_dataset(name) == 'mnist'
+    assert rows.row_dataset('folder:../shared/signs/') == 'signs'
+    assert rows.row_dataset('folder:/data/my_noises') == 'my_noises'
     about = {'method': 'best', 'dataset': 'mnist', 'kind': 'classifier'}
-    assert evaluation.row_method(about, 'mnist_noises') == 'best'
-    assert evaluation.row_method(about, 'kmnist') == 'best@mnist'
+    assert rows.row_method(about, 'mnist_noises') == 'best'
+    assert rows.row_method(about, 'kmnist') == 'best@mnist'
 
 
 def test_another_result_of_the_same_settings_is_said_not_written(weights, tmp_path, capsys):
@@ -130,7 +148,7 @@ def test_another_result_of_the_same_settings_is_said_not_written(weights, tmp_pa
     evaluate.main(['toy', weights, '--csv', csv, '--quiet'])
     row = rowfile.read(csv)[0]
     assert capsys.readouterr().err == ''
-    evaluation.record(csv, {**row, 'correct': row['correct'] - 1, 'accuracy': (row['correct'] - 1)/96})
+    rows.record(csv, {**row, 'correct': row['correct'] - 1, 'accuracy': (row['correct'] - 1)/96})
     assert 'keeps its other result of toy baseline 3 original' in capsys.readouterr().err
     assert rowfile.read(csv) == [row]
 
@@ -154,8 +172,8 @@ def test_mistakes_end_with_code_2_and_one_line(weights, unet, argv, said, capsys
 
 def test_evaluate_seg_writes_rows_beside_the_baseline_and_a_figure(unet, tmp_path, capsys):
     csv, figures = str(tmp_path/'masks.csv'), str(tmp_path/'figures')
-    for _ in range(2):
-        assert evaluate_seg.main(['toy', unet, '--csv', csv, '--imsave', figures]) == 0
+    for more in ['--imsave', figures], []:   # once more adds no row
+        assert evaluate_seg.main(['toy', unet, '--csv', csv, *more]) == 0
     rows = rowfile.read(csv)
     assert [(r['dataset'], r['method'], r['seed'], r['n']) for r in rows] == [
         ('toy', 'unet-otsu', 3, 96), ('toy', 'raw-otsu', 0, 96)]

@@ -67,6 +67,15 @@ def test_a_keras_file_holds_no_lambda_layer_and_loads_in_safe_mode(weights, tmp_
     assert model.input_shape == (None, 16, 16, 3) and model.inputs[0].dtype == 'float32'
 
 
+def test_the_pixels_that_a_monochrome_network_wants_are_told_with_their_margin(tmp_path, capsys):
+    network = {'width': 2, 'dense': 4}
+    weightfiles.save(mymodels.classifier((32, 32, 1), 3, **network), tmp_path/'f', kind='classifier',
+                     dataset='mnist', network=network, shape=[32, 32, 1], classes=toys.CLASSES)
+    assert export.main([str(tmp_path/'f'), '--format', 'keras']) == 0
+    assert 'grey, 28x28 inside 2 black ones on each side' in capsys.readouterr().out
+    assert export.pixels_of({'shape': [16, 16, 1]}) == 'grey'
+
+
 def test_backbones_keep_their_preprocessing_inside(tmp_path):
     network = {'backbone': 'MobileNetV3Small', 'dense': [4]}
     model = mymodels.classifier((32, 32, 3), 3, **network)

@@ -1,5 +1,6 @@
 """predict.py: photographs read as training read them, classes and confidences, sheets, explanations."""
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -13,8 +14,9 @@ import mymodels
 import predict
 import toys
 from common.quiet import keras, tf
-from readers import photographs
+from readers import frames
 from report import sheets
+from scoring import occlusion
 from training import weightfiles
 
 
@@ -73,19 +75,39 @@ def test_every_image_gets_the_networks_class_and_confidence_in_order(world, tmp_
     assert [line.split('\t')[:2] for line in out] == [[r['image'], r['class']] for r in rows]
 
 
+def test_names_of_any_bytes_are_predicted_written_down_and_drawn(world, tmp_path, capsys):
+    folder, _ = world
+    (tmp_path/'in').mkdir()
+    name = os.fsdecode(b'caf\xe9 \xff.png')
+    shutil.copy(folder/'photos'/'0.png', tmp_path/'in'/name)
+    assert predict.main([str(folder/'classifier'), str(tmp_path/'in'), '--csv', str(tmp_path/'p.csv'),
+                         '--sheet', str(tmp_path/'p.png')]) == 0
+    with open(tmp_path/'p.csv', encoding='utf-8', errors='surrogateescape') as f:
+        assert os.path.join(tmp_path, 'in', name) in f.read()
+    assert r'caf\udce9 \udcff.png' in capsys.readouterr().out and (tmp_path/'p.png').is_file()
+
+
 def test_attention_weights_predict_too(world, capsys):
     folder, _ = world
     assert predict.main([str(folder/'a'), str(folder/'photos')]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 8
 
 
-def test_photographs_are_read_as_a_folder_data_set_reads_them(tmp_path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)).save(tmp_path/'x.png')
-    path = str(tmp_path/'x.png')
-    assert np.array_equal(predict.reader((16, 16, 3))(path), photographs.read_image(path, 16))
-    assert predict.reader((16, 16, 1))(path).shape == (16, 16, 1)
-    padded = predict.reader((16, 16, 3), fit='pad')(path)
-    assert np.array_equal(padded, photographs.read_image(path, 16, fit='pad'))
+def test_the_promised_precision_holds_until_the_last_image(world, monkeypatch):
+    seen, explain = [], occlusion.explain
+
+    def watched(model, mask, x):
+        seen.append((keras.config.dtype_policy().name,
+                     tf.config.experimental.tensor_float_32_execution_enabled()))
+        return explain(model, mask, x)
+    monkeypatch.setattr(occlusion, 'explain', watched)
+    folder, _ = world
+    for words, policy in ([], 'float32'), (['--precision', 'bfloat16'], 'mixed_bfloat16'):
+        assert predict.main([str(folder/'classifier'), str(folder/'photos'), '--explain', '--batchsize', '3',
+                             '--quiet', '--unet', str(folder/'unet'), *words]) == 0
+        assert seen == [(policy, False)]*3
+        seen.clear()
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_photographs_are_fitted_as_the_weights_say_they_were_trained(world, tmp_path, monkeypatch):
@@ -93,22 +115,64 @@ def test_photographs_are_fitted_as_the_weights_say_they_were_trained(world, tmp_
     for name in ('classifier.json', 'classifier.weights.h5'):
         shutil.copy(folder/name, tmp_path)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)).save(tmp_path/'x.png')
-    seen, reader = [], predict.reader
-    monkeypatch.setattr(predict, 'reader', lambda shape, invert, fit: seen.append(fit) or reader(shape))
+    seen, read = [], frames.Frame.read
+    monkeypatch.setattr(frames.Frame, 'read', lambda frame, path: seen.append(frame.fit) or read(frame, path))
     for arguments, fit in ({'fit': 'pad'}, 'pad'), ({}, 'crop'), ({'fit': 'x'}, 'crop'), (['fit'], 'crop'):
         know(tmp_path, arguments=arguments)
         assert predict.main([str(tmp_path/'classifier'), str(tmp_path/'x.png')]) == 0
         assert seen.pop() == fit
 
 
-def test_28_pixel_images_are_padded_as_their_sets_are_and_black_stays_black(tmp_path):
-    digit = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1), np.uint8)
-    for name, x in ('a', digit), ('b', 255 - digit):
-        Image.fromarray(x[0, ..., 0]).save(tmp_path/f'{name}.png')
-    wanted = mydatasets.pad32(digit)[0]
-    assert np.array_equal(predict.reader((32, 32, 1))(str(tmp_path/'a.png')), wanted)
-    assert np.array_equal(predict.reader((32, 32, 1), invert=True)(str(tmp_path/'b.png')), wanted)
-    assert predict.reader((32, 32, 3))(str(tmp_path/'a.png'))[0, 0].any()   # colour sets are not padded
+@pytest.fixture(scope='module')
+def padded(tmp_path_factory):
+    """Weights of a new classifier whose training images were 28x28 padded to 32x32."""
+    folder = tmp_path_factory.mktemp('padded')
+    network = {'width': 2, 'dense': 4}
+    weightfiles.save(mymodels.classifier((32, 32, 1), 3, **network), folder/'f', kind='classifier',
+                     dataset='mnist', network=network, shape=[32, 32, 1], classes=toys.CLASSES)
+    return folder/'f'
+
+
+def pixels_read(monkeypatch, capsys, *words):
+    """([image as the network sees it], notes) of a run."""
+    seen, collect = [], predict.collect
+
+    def watched(args, found, frame):
+        return collect(args, (seen.append(pictures[0]) or (row, pictures) for row, pictures in found), frame)
+    monkeypatch.setattr(predict, 'collect', watched)
+    assert predict.main([*map(str, words), '--quiet']) == 0
+    monkeypatch.setattr(predict, 'collect', collect)
+    return seen, capsys.readouterr().err
+
+
+def test_images_of_any_size_get_the_margin_that_training_had_and_a_note(padded, tmp_path, monkeypatch,
+                                                                          capsys):
+    for side in (28, 32, 70):
+        Image.new('L', (side, side), 200).save(tmp_path/f'{side}.png')   # objects drawn to the edge
+    seen, notes = pixels_read(monkeypatch, capsys, padded, tmp_path)
+    small, own, large = seen
+    rim = np.pad(np.full((28, 28, 1), 200, np.uint8), ((2, 2), (2, 2), (0, 0)))
+    assert np.array_equal(small, rim) and np.array_equal(large, rim) and (own == 200).all()
+    assert '1 of 3 images are not 28x28' in notes and 'margin of 2' in notes and '--margin' in notes
+    assert not pixels_read(monkeypatch, capsys, padded, tmp_path/'28.png', '--invert')[1]
+
+
+def test_the_margin_is_what_the_user_says(padded, tmp_path, monkeypatch, capsys):
+    Image.new('L', (70, 50), 200).save(tmp_path/'70.png')
+    Image.new('L', (32, 32), 200).save(tmp_path/'32.png')
+    for margin in (0, 6, 15):
+        seen, notes = pixels_read(monkeypatch, capsys, padded, tmp_path, '--margin', margin)
+        inside = np.full((32 - 2*margin,)*2, 200, np.uint8)
+        assert all(np.array_equal(x[..., 0], np.pad(inside, margin)) for x in seen) and len(seen) == 2
+        assert '28x28' not in notes
+    assert 'at most 15' in one_line(capsys, padded, tmp_path, '--margin', 16)
+
+
+def test_a_bright_border_is_noted_inside_the_margin_too(padded, tmp_path, monkeypatch, capsys):
+    for side in (28, 70):
+        Image.new('L', (side, side), 230).save(tmp_path/f'{side}.png')
+    assert '--invert' in pixels_read(monkeypatch, capsys, padded, tmp_path)[1]
+    assert '--invert' not in pixels_read(monkeypatch, capsys, padded, tmp_path, '--invert')[1]
 
 
 def test_dark_objects_on_paper_are_noted_and_inverted_on_request(world, tmp_path, capsys):
@@ -144,13 +208,86 @@ def test_explain_adds_the_mask_of_the_unet_that_the_sidecar_names(world, tmp_pat
     assert rows_of(tmp_path/'p.csv') == rows
 
 
-def test_sheets_hold_so_many_pictures_and_cut_long_captions(tmp_path):
+@pytest.fixture
+def moved(world, tmp_path, monkeypatch):
+    """(new, home): weights and their U-Net lie together in `new`; from `home`, now the current folder, the
+    place that the sidecar names leads to another U-Net."""
+    folder, _ = world
+    new, home = tmp_path/'new', tmp_path/'home'
+    for path in (new, home/'saved'):
+        path.mkdir(parents=True)
+    for kind in 'classifier', 'unet':
+        for ending in '.json', '.weights.h5':
+            shutil.copy(folder/(kind + ending), new)
+    other = mymodels.unet(toys.SHAPE, 4)
+    weightfiles.save(other, home/'saved'/'unet', kind='unet', network={'width': 4}, shape=list(toys.SHAPE),
+                     classes=toys.CLASSES)
+    know(new, trained_from={'unet': 'saved/unet'})
+    monkeypatch.chdir(home)
+    return new, home
+
+
+def unet_taken(monkeypatch, capsys, weights, photos):
+    """(path of the U-Net that --explain takes, or None; the notes)."""
+    taken, load = [], weightfiles.load
+
+    def watched(path, *more, **options):
+        model, about = load(path, *more, **options)
+        taken.extend([os.path.realpath(path)]*(about['kind'] == 'unet'))
+        return model, about
+    monkeypatch.setattr(weightfiles, 'load', watched)
+    assert predict.main([str(weights), str(photos), '--explain', '--quiet']) == 0
+    monkeypatch.setattr(weightfiles, 'load', load)
+    return (taken or [None])[0], capsys.readouterr().err
+
+
+def digest(path):
+    with open(f'{path}.weights.h5', 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
+
+
+def test_the_unet_beside_the_weights_comes_before_the_current_folders_and_is_named(world, moved, monkeypatch,
+                                                                                   capsys):
+    new, photo = moved[0], world[0]/'photos'/'1.png'
+    taken, notes = unet_taken(monkeypatch, capsys, new/'classifier', photo)
+    assert taken == str(new/'unet') and str(new/'unet') in notes and 'digest' in notes   # an old sidecar
+    know(new, identity={'parents': {'unet': digest(new/'unet')}})
+    assert unet_taken(monkeypatch, capsys, new/'classifier', photo) == (str(new/'unet'), '')
+
+
+def test_a_unet_of_another_digest_is_passed_over_with_a_note(world, moved, monkeypatch, capsys):
+    (new, home), photo = moved, world[0]/'photos'/'1.png'
+    know(new, identity={'parents': {'unet': digest(home/'saved'/'unet')}})
+    taken, notes = unet_taken(monkeypatch, capsys, new/'classifier', photo)
+    assert taken == str(home/'saved'/'unet')
+    assert notes.count('\n') == 1 and str(new/'unet') in notes and 'passed over' in notes
+    know(new, identity={'parents': {'unet': '0'*64}})
+    taken, notes = unet_taken(monkeypatch, capsys, new/'classifier', photo)
+    assert taken is None and notes.count('passed over') == 2 and '--unet' in notes
+    for identity in (None, [], {}, {'parents': []}, {'parents': {'unet': 1}}):   # of a stranger
+        know(new, identity=identity)
+        assert unet_taken(monkeypatch, capsys, new/'classifier', photo)[0] == str(new/'unet')
+
+
+def test_the_unet_is_found_from_the_folder_of_the_weights(world, moved, monkeypatch, capsys):
+    new, photo = moved[0], world[0]/'photos'/'1.png'
+    masks = new.parent/'masks'
+    masks.mkdir()
+    monkeypatch.chdir('/')
+    for ending in '.json', '.weights.h5':
+        os.rename(new/('unet' + ending), masks/('u' + ending))
+    know(new, trained_from={'unet': '../masks/u'}, identity={'parents': {'unet': digest(masks/'u')}})
+    assert unet_taken(monkeypatch, capsys, new/'classifier', photo) == (str(masks/'u'), '')
+
+
+def test_sheets_hold_so_many_pictures_and_cut_long_captions(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, 'MOST', 30)
     picture = np.zeros((8, 8, 1), np.uint8)
-    path, cells = str(tmp_path/'s.png'), [([picture, picture], ['x'*500, 'ü ☃\n'])]*(sheets.MOST + 50)
+    path, cells = str(tmp_path/'s.png'), [([picture, picture], ['x'*500, 'ü ☃\n'])]*50
     sheets.save_sheet(path, [('t'*500, cells), ('none', [])])
     with Image.open(path) as im:
         first = im.size
-    sheets.save_sheet(path, [('t', cells[:sheets.MOST]), ('none', [])])
+    sheets.save_sheet(path, [('t', cells[:30]), ('none', [])])
     with Image.open(path) as im:
         assert im.size == first and im.width == sheets.WIDTH
 
@@ -173,6 +310,7 @@ def test_damaged_photographs_stop_the_run_unless_skipped(world, tmp_path, capsys
     (['{w}/nothing', '{w}/photos'], 'no weights'),
     (['{w}/unet', '{w}/photos'], 'holds a unet'),
     (['{w}/classifier', '{w}/photos', '--explain', '--unet', '{w}/classifier'], 'holds a classifier'),
+    (['{w}/classifier', '{w}/photos/1.png', '--margin', '8'], 'at most 7'),
     (['{w}/classifier', '{w}/photos/1.png', '--sheet', '{w}/photos/1.png'], 'one of the images')])
 def test_mistakes_are_answered_in_one_line(world, tmp_path, capsys, words, named):
     folder, _ = world
@@ -180,7 +318,8 @@ def test_mistakes_are_answered_in_one_line(world, tmp_path, capsys, words, named
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize('option', [['--sheet', 'x.jpg'], ['--csv', 'photo.png'], ['--batchsize', '0']])
+@pytest.mark.parametrize('option', [['--sheet', 'x.jpg'], ['--csv', 'photo.png'], ['--batchsize', '0'],
+                                    ['--margin', '-1'], ['--margin', 'wide']])
 def test_wrong_arguments_leave_with_2(world, option, capsys):
     with pytest.raises(SystemExit) as e:
         predict.main([str(world[0]/'classifier'), str(world[0]/'photos'), *option])

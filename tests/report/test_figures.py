@@ -64,13 +64,12 @@ def test_save_grid_does_not_wait_for_matplotlib(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name, draw', {
     'method': lambda p, r: figures.method_diagram(p),
-    'masks': lambda p, r: figures.masks(p, r.random((4, 16, 16, 3)), *r.random((2, 4, 16, 16, 1)),
-                                          r.random((4, 16, 16, 3))),
-    'predictions': lambda p, r: figures.masks(p, *r.random((4, 3, 16, 16, 3)), {'best': 'aba'}, 'abb'),
+    'masks': lambda p, r: figures.masks(p, [r.random((4, 16, 16, c)) for c in (3, 1, 1, 3)]),
+    'predictions': lambda p, r: figures.masks(p, r.random((4, 3, 16, 16, 3)), {'Best': 'aba'}, 'abb'),
     'backgrounds': lambda p, r: figures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),
-    'curves': lambda p, r: figures.curves(p, {'baseline': HISTORY, 'unet': HISTORY[:1]}),
+    'curves': lambda p, r: figures.curves(p, {'Baseline': HISTORY, 'unet': HISTORY[:1]}),
     'sensitivity': lambda p, r: figures.sensitivity(
-        p, r.random((3, 16, 16, 1)), {'baseline': r.random((3, 16, 16)), 'best': r.random((3, 16, 16))}),
+        p, r.random((3, 16, 16, 1)), {'Baseline': r.random((3, 16, 16)), 'Best': r.random((3, 16, 16))}),
 }.items(), ids=lambda v: v if isinstance(v, str) else '')
 def test_every_figure_is_drawn_whole(tmp_path, random, name, draw):
     path = str(tmp_path/f'{name}.png')
@@ -80,8 +79,8 @@ def test_every_figure_is_drawn_whole(tmp_path, random, name, draw):
 
 def test_teaser_shows_each_test_with_its_accuracies(tmp_path):
     data, sizes = mydatasets.load('toy_backgrounds'), []
-    found = {'baseline': dict.fromkeys(data.tests, 0.31), 'proposal': {'original': 0.95}}
-    for accuracies in ({'baseline': found['baseline']}, found):
+    found = {'Baseline': dict.fromkeys(data.tests, 0.31), 'Proposal': {'original': 0.95}}
+    for accuracies in ({'Baseline': found['Baseline']}, found):
         path = str(tmp_path/str(len(sizes))/'teaser.png')
         figures.teaser(path, data.tests, accuracies, row=5)
         sizes.append(drawn(path).shape)

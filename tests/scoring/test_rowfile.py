@@ -1,13 +1,10 @@
-"""Rows: whole lines whoever else writes, nothing twice, nothing torn believed; statistics over seeds."""
+"""Rows: whole lines whoever else writes, nothing twice, nothing torn believed."""
 import multiprocessing
 import os
 
-import numpy as np
 import pytest
-from scipy import stats
 
 from common.errors import UserError
-from report import statistics
 from scoring import rowfile
 
 
@@ -139,23 +136,3 @@ def test_done_finds_the_newest_row_that_agrees():
     assert rowfile.done(rows, seed=0, test='original')['correct'] == 2
     assert rowfile.done(rows, seed=0, settings='abcd1234')['correct'] == 1
     assert rowfile.done(rows, seed=2) is None
-
-
-def test_interval_is_students():
-    values = [0.91, 0.93, 0.96, 0.92, 0.9]
-    mean, half = statistics.interval(values)
-    low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
-    assert np.allclose([mean - half, mean + half], [low, high])
-    mean, half = statistics.interval([0.4])
-    assert mean == 0.4 and np.isnan(half)
-
-
-def test_paired_uses_the_common_seeds_and_equals_scipy():
-    a, b = {0: 0.9, 1: 0.92, 2: 0.97, 7: 0.1}, {2: 0.93, 1: 0.91, 0: 0.85, 9: 1.}
-    difference, half, p = statistics.paired(a, b)
-    x, y = [a[s] for s in (0, 1, 2)], [b[s] for s in (0, 1, 2)]
-    assert np.isclose(difference, np.mean(x) - np.mean(y))
-    assert np.isclose(p, stats.ttest_rel(x, y).pvalue)
-    assert np.isclose(half, np.ptp(stats.ttest_rel(x, y).confidence_interval())/2)
-    assert statistics.paired({0: .5, 1: .5}, {0: .5, 1: .5}) == (0, 0, 1)
-    assert np.isnan(statistics.paired({0: .5}, {0: .4})[2])

@@ -1,14 +1,13 @@
-"""Unseen backgrounds and the attack: full contrast, one for every image, nothing depends on batches."""
+"""Unseen backgrounds: full contrast, one for every image, nothing depends on batches."""
 import numpy as np
 import pytest
 
 import mybackgrounds
 import mydatasets
 from common.errors import UserError
-from common.keys import Key
-from common.quiet import keras, tf
+from common.quiet import tf
 from mydatagen import Images, to_float
-from scoring import adversary, unseen
+from scoring import unseen
 from scoring.unseen import CHUNK, FAMILIES
 
 PLAIN = 'grey', 'white'
@@ -84,8 +83,6 @@ def test_colour_sets_that_tell_nothing_of_their_objects_are_refused_in_one_line(
     colour = data._replace(shape=(16, 16, 3), name='photos')
     with pytest.raises(UserError, match='true masks of photos are not known'):
         unseen.tests(colour)
-    with pytest.raises(UserError, match='colour images of photos'):
-        adversary.attack(None, colour, 0)
 
 
 @pytest.mark.parametrize('family', FAMILIES)
@@ -102,7 +99,7 @@ def test_families_in_colour_have_the_shapes_of_the_grey_ones_and_hues_of_their_o
             assert np.abs(image - wanted).max() < 0.02
 
 
-def test_photographs_stand_before_backgrounds_up_to_their_true_masks():
+def test_photographs_stand_in_front_of_backgrounds_up_to_their_true_masks():
     random = np.random.RandomState(0)
     x, m = random.randint(0, 256, (9, 16, 16, 3)).astype(np.uint8), np.zeros((9, 16, 16, 1), np.uint8)
     m[:, 4:9, 5:11] = 255
@@ -127,69 +124,3 @@ def test_of_many_photographs_the_later_ones_see_the_backgrounds_anew(monkeypatch
     onto = unseen.paste('grey', lambda: Images(x, np.zeros(6, np.int32), m), 0)
     z = onto(to_float(x), tf.range(6)).numpy()
     assert np.array_equal(z[4:], z[:2]) and not np.array_equal(z[1], z[2])
-
-
-# The attack
-
-@pytest.fixture(scope='module')
-def model(data):
-    """A classifier that knows plain images well and has never seen a background."""
-    keras.utils.set_random_seed(0)
-    net = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(16, 3, 2, activation='relu'),
-                            keras.layers.Conv2D(32, 3, 2, activation='relu'), keras.layers.Flatten(),
-                            keras.layers.Dense(3)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    net.compile(keras.optimizers.Adam(3e-3), loss)
-    x, y = data.train.x/np.float32(255), data.train.y
-    net.fit(x, y, 32, 15, verbose=0)
-    assert (net.predict(x, verbose=0).argmax(1) == y).mean() > 0.9
-    return net
-
-
-def test_the_attack_fools_an_undefended_model_within_its_brightness(data, model):
-    before = [w.copy() for w in model.get_weights()]
-    found = adversary.attackers(model, data, 0, steps=100, restarts=2, rates=(3e-3,), batchsize=32)
-    assert [a.accuracy for a in found] == sorted(a.accuracy for a in found)
-    images = data.tests['original'].images()
-    right, brightness = adversary.measure(model, images, found[0].draw, Key.of(3))
-    assert right/len(images) < 0.5
-    assert 0.15 < brightness < 0.55 and 0.15 < found[0].brightness < 0.55
-    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
-
-
-def test_the_attack_is_a_function_of_its_seed(data, model):
-    settings = {'steps': 3, 'restarts': 1, 'rates': (1e-3,), 'batchsize': 8}
-    key = Key.of(0).fold(1)
-    first, again, other = (adversary.attackers(model, data, seed, **settings)[0] for seed in (0, 0, 1))
-    assert np.allclose(first.draw(4, key), again.draw(4, key), atol=1e-4)
-    assert not np.allclose(first.draw(4, key), other.draw(4, key), atol=1e-4)
-    right, n = adversary.attack(model, data, 0, **settings)
-    assert n == 96 and 0 <= right <= n
-
-
-def test_the_strongest_is_found_on_images_that_no_generator_saw(data):
-    train, selection = adversary.split(data.train, Key.of(5))
-    assert len(selection) == len(data.train)//4 and len(train) + len(selection) == len(data.train)
-    assert not {i.tobytes() for i in train.x} & {i.tobytes() for i in selection.x}
-
-
-def test_margin_is_positive_where_the_model_errs_and_has_a_gradient_where_it_is_sure():
-    logits, y = tf.constant([[100., 0., 1.], [0., 3., 5.]]), tf.constant([0, 1])
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        margin = adversary.margin(logits, y)
-    assert margin.numpy().tolist() == [-99, 2]
-    assert tape.gradient(margin, logits).numpy().tolist() == [[-1, 0, 1], [0, -1, 1]]
-
-
-def test_penalty_is_what_lies_outside_the_brightness():
-    for mean, expected in ((0.1, 0.1), (0.2, 0), (0.4, 0), (0.5, 0), (0.75, 0.25)):
-        assert float(adversary.penalty(tf.fill((2, 4, 4, 1), mean))) == pytest.approx(expected, abs=1e-6)
-
-
-def test_measure_counts_every_image_once(model, data):
-    images = Images(data.train.x[:70], data.train.y[:70])
-    draw = lambda n, key: tf.zeros((n, 16, 16, 1))  # noqa: E731
-    right, brightness = adversary.measure(model, images, draw, Key.of(0), 32)
-    logits = model(to_float(images.x)).numpy()
-    assert right == (logits.argmax(1) == images.y).sum() and brightness == 0
