@@ -231,16 +231,7 @@ def checked(plan):
     plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG)
     if args.tables_only:
         return plan, {}
-    for test in ('noises', 'attack'):
-        if test in args.tests and not data.monochrome:
-            raise UserError(f'--tests {test} is for monochrome sets, {plan.dataset} is in colour; leave it '
-                            'out')
-    if 'real' in args.methods and not data.monochrome and data.backgrounds is None:
-        raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
-                        'backgrounds/, or leave the row out')
-    unknown = [m for m in args.methods if m not in plan.phases]
-    if unknown:
-        raise UserError(f'{unknown[0]} is no row of photographs such as {plan.dataset}; leave it out')
+    plan.demand_possible(data)
     return plan, tests_of(plan)
 
 

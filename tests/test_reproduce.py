@@ -89,7 +89,7 @@ def test_recorded_rows_count_as_done_even_where_the_weights_are_not(done, tmp_pa
 # Weights
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != '.lock'}
+    return {p: p.read_bytes() for p in folder.rglob('*') if p.is_file() and p.suffix != '.lock'}
 
 
 def test_weights_that_were_not_made_here_stay(done, tmp_path, capsys):
