@@ -26,4 +26,5 @@ clean:
 	rm -rf .venv runs
 
 readme:  ## copies the recorded tables into the pages that show them
-	$(BIN)/python -c "from report.formats import fill; [fill(page, 'results/tables.md') for page in ('README.md', 'results/README.md')]"
+	$(BIN)/python -c "from report.formats import fill; \
+	fill('README.md', 'results/tables.md'); fill('results/README.md', 'results/tables.md')"

@@ -72,6 +72,19 @@ def fingerprint(plan, name):
     return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, plan.large)
 
 
+def steps(plan, name):
+    """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
+    args = parsed(plan, name)
+    before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
+    return (*before, args.epochs*args.steps_per_epoch)
+
+
+def steps_by_settings(plans):
+    """{(label of a data set, settings): steps} of every row that the plans can make."""
+    return {(plan.label, fingerprint(plan, method)): steps(plan, method)
+            for plan in plans for method in plan.phases}
+
+
 def is_trained(plan, name):
     return plan.holds(name, fingerprint(plan, name), parsed(plan, name))
 
@@ -104,19 +117,6 @@ def train(plan, name, queue):
         raise Stopped(code)
     made = runlog.phase_entry(plan, name, plan.about(name))
     runlog.add(plan.args.out, {**made, 'seconds': round(time.monotonic() - began, 1), 'command': command})
-
-
-def steps(plan, name):
-    """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
-    args = parsed(plan, name)
-    before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
-    return (*before, args.epochs*args.steps_per_epoch)
-
-
-def steps_by_settings(plans):
-    """{(label of a data set, settings): steps} of every row that the plans can make."""
-    return {(plan.label, fingerprint(plan, method)): steps(plan, method)
-            for plan in plans for method in plan.phases if method != 'unet'}
 
 
 class Stopped(Exception):
@@ -173,10 +173,9 @@ def record(unit, queue):
               flush=True)
         if found is not None:   # how the attack won stands in no column
             runlog.add(plan.args.out, {**row, 'dataset': plan.label, **found._asdict()})
-    wanted = {t: tests[t] for t in missing if t != 'attack'}
+    exam = evaluation.Exam(data, {t: tests[t] for t in missing if t != 'attack'}, 'attack' in missing, method)
     with evaluation.precision():   # float32: rows do not depend on the processor
-        model, about = weightfiles.load(plan.path(method), evaluation.KINDS, data)
-        evaluation.evaluate(model, about, evaluation.Exam(data, wanted, 'attack' in missing, method), keep)
+        evaluation.evaluate(*weightfiles.load(plan.path(method), evaluation.KINDS, data), exam, keep)
 
 
 def missing_masks(plan):
@@ -227,16 +226,7 @@ def checked(plan):
     plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG)
     if args.tables_only:
         return plan, {}
-    for test in ('noises', 'attack'):
-        if test in args.tests and not data.monochrome:
-            raise UserError(f'--tests {test} is for monochrome sets, {plan.dataset} is in colour; leave it '
-                            'out')
-    if 'real' in args.methods and not data.monochrome and data.backgrounds is None:
-        raise UserError(f'{plan.dataset} has no photographs for the row `real`; put some into its folder '
-                        'backgrounds/, or leave the row out')
-    unknown = [m for m in args.methods if m not in plan.phases]
-    if unknown:
-        raise UserError(f'{unknown[0]} is no row of photographs such as {plan.dataset}; leave it out')
+    plan.demand_possible(data)
     return plan, tests_of(plan)
 
 
@@ -279,16 +269,16 @@ def run(args, words):
             return e.args[0]
         runlog.add(args.out, {'command': shlex.join(['python', 'reproduce.py', *words]),
                               'seconds': round(time.monotonic() - began)})
-    show(args, [plan for plan, _ in studies])
+    show(args.out, [plan for plan, _ in studies])
 
 
-def show(args, studied):
-    """Tables, figures and the page of both from the rows in OUT. studied: plans, one of each data set."""
-    sections = pages.write_tables(args.out, [plan.label for plan in studied], steps_by_settings(studied))
+def show(out, plans):
+    """Tables, figures and one page of them, from the rows in OUT. plans: one of each data set."""
+    sections = pages.write_tables(out, [plan.label for plan in plans], steps_by_settings(plans))
     print('drawing figures', flush=True)
-    pages.draw_figures(args.out, studied)
-    print(f'rows: {args.out}/accuracy.csv, tables: {args.out}/tables.md, figures: {args.out}/figures')
-    print(f'report: {pages.write_report(args.out, sections)}')
+    pages.draw_figures(out, plans)
+    print(f'rows: {out}/accuracy.csv, tables: {out}/tables.md, figures: {out}/figures')
+    print(f'report: {pages.write_report(out, sections)}')
 
 
 def main(argv=None):

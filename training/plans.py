@@ -76,6 +76,20 @@ class Plan(NamedTuple):
         """{name: Phase} of all rows that this data set can have, and of those before them."""
         return MONOCHROME if self.monochrome else PHOTOGRAPHS
 
+    def demand_possible(self, data):
+        """Errors: UserError for rows and tests that this data set cannot have."""
+        methods, tests = self.args.methods, self.args.tests
+        for test in ('noises', 'attack'):
+            if test in tests and not data.monochrome:
+                raise UserError(f'--tests {test} is for monochrome sets, {self.dataset} is in colour; leave '
+                                'it out')
+        if 'real' in methods and not data.monochrome and data.backgrounds is None:
+            raise UserError(f'{self.dataset} has no photographs for the row `real`; put some into its folder '
+                            'backgrounds/, or leave the row out')
+        unknown = [m for m in methods if m not in self.phases]
+        if unknown:
+            raise UserError(f'{unknown[0]} is no row of photographs such as {self.dataset}; leave it out')
+
     def path(self, name):
         """Where the weights of a phase lie."""
         folder = self.args.saved or os.path.join(self.args.out, 'saved')

@@ -69,7 +69,8 @@ RECIPES = {
                'unet': ('--batchsize', '32', '--epochs', '4', '--steps-per-epoch', '50'),
                'attention': ('--epochs', '5', '--steps-per-epoch', '50'),
                'train3': ('--epochs', '10', '--steps-per-epoch', '40')},
-    'toy': {'baseline': ('--epochs', '10', '--steps-per-epoch', '20'), 'unet': ('--epochs', '4'),
+    'toy': {'baseline': ('--batchsize', '64', '--epochs', '5', '--steps-per-epoch', '20'),
+            'unet': ('--batchsize', '32', '--epochs', '4', '--steps-per-epoch', '20'),
             'attention': ('--epochs', '2', '--steps-per-epoch', '10'),
             'train3': ('--epochs', '2', '--steps-per-epoch', '10')},
     # photographs are four times the pixels, and few: augmentation has to stay longer
