@@ -242,7 +242,8 @@ class Adversary:
         shown = reverse(fresh, batch/len(fresh)) if self.learns else tf.stop_gradient(fresh)
         sources = [lambda x, key: shown]
         if self.pool is not None:
-            sources += [recall(self.pool, remember(self.pool, fresh, key))]*(self.turns - 1)
+            held = remember(self.pool, fresh, key)
+            sources += [recall(self.pool, held)]*(self.turns - 1)
         return mixed(sources)(x, key.fold(Stream.POOL)), fresh
 
 
