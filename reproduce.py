@@ -45,17 +45,10 @@ def parse(argv=None):
     p.add_argument('--quick', action='store_true', help='a tenth of the epochs: to see that everything runs')
     p.add_argument('--tables-only', action='store_true',
                    help='rebuild tables and figures from the recorded rows')
-    p.add_argument('--shard', type=shard, default=(0, 1), metavar='I/N',
+    p.add_argument('--shard', type=plans.shard, default=(0, 1), metavar='I/N',
                    help='this machine does part I of N (from 1)')
     plans.add_arguments(p)
     return cli.parse(p, argv)
-
-
-def shard(text):
-    i, _, n = text.partition('/')
-    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
-        raise argparse.ArgumentTypeError(f'{text!r} is no I/N with I from 1 to N')
-    return int(i) - 1, int(n)
 
 
 # Phases
@@ -178,6 +171,8 @@ def record(unit, queue):
         rowfile.append(os.path.join(plan.args.out, 'accuracy.csv'), {**row, 'dataset': plan.label})
         print(f'{plan.label} {method} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %',
               flush=True)
+        if found is not None:   # how the attack won stands in no column
+            runlog.add(plan.args.out, {**row, 'dataset': plan.label, **found._asdict()})
     exam = evaluation.Exam(data, {t: tests[t] for t in missing if t != 'attack'}, 'attack' in missing, method)
     with evaluation.precision():   # float32: rows do not depend on the processor
         evaluation.evaluate(*weightfiles.load(plan.path(method), evaluation.KINDS, data), exam, keep)

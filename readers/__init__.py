@@ -1,3 +1,3 @@
-"""Files or downloads -> arrays: photographs, folders of them, tensorflow-datasets, sets from other files.
-Imports common.
+"""Files or downloads -> arrays: photographs (also as a network wants them), folders of them, sets of
+tensorflow-datasets and from other files. Imports common.
 """

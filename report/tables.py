@@ -157,7 +157,8 @@ def _unseen_notes(lines, kept, photographs):
 
 def _attack_note():
     low, high = adversary.BRIGHTNESS
-    return ATTACK_NOTE.format(number=len(adversary.RATES)*adversary.RESTARTS, low=low, high=high)
+    number = len(adversary.USUAL.rates)*adversary.USUAL.restarts
+    return ATTACK_NOTE.format(number=number, low=low, high=high)
 
 
 SUMMARISED = 'baseline', 'proposal', 'best'   # rows of the summary

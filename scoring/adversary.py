@@ -20,7 +20,7 @@ import mybackgrounds
 import mydatasets
 import mymodels
 from common.errors import UserError
-from common.keys import Key
+from common.keys import Key, Stream
 from common.quiet import keras, tf
 from mydatagen import in_order, to_float
 
@@ -31,9 +31,7 @@ MARGIN = 10.             # the mean margin on plain images is brought to it: no 
 ENOUGH = 2., 5.          # margin and cross-entropy of an image that is fooled for good
 SELECTION = 2000         # training images, kept from the generators, on which the strongest is found
 CHUNK = 50               # steps in one call of the graph
-# what keys are folded with: that of the seed, that of the attack (its attackers count from 0), that of an
-# attacker, that of a step
-ATTACK = 0xa77ac
+# what the keys of the attack (its attackers count from 0), of an attacker and of a step are folded with
 ORDER, TEST = 31, 1 << 20         # which images are kept for the selection; backgrounds of the test images
 WEIGHTS, STEPS, CHOICE = 0, 1, 2  # first weights; training; backgrounds of the selection
 ROWS, NOISE = 0, 1                # images; backgrounds
@@ -175,7 +173,7 @@ def demand_monochrome(data):
 def attackers(model, data, seed, effort=USUAL):
     """Every trained Attacker, the strongest (least accuracy on the selection) first. Errors: UserError."""
     demand_monochrome(data)
-    key = Key.of(seed).fold(ATTACK)
+    key = Key.of(seed).fold(Stream.ATTACK)
     images, selection = split(data.train, key)
     found, wanted = [], list(objectives(scale_of(model, selection)).items())
     for rate in effort.rates:
@@ -197,5 +195,5 @@ def attack(model, data, seed, effort=USUAL):
     """
     strongest = attackers(model, data, seed, effort)[0]
     images = next(iter(data.tests.values())).images()
-    right, brightness = measure(model, images, strongest.draw, Key.of(seed).fold(ATTACK).fold(TEST))
+    right, brightness = measure(model, images, strongest.draw, Key.of(seed).fold(Stream.ATTACK).fold(TEST))
     return Attack(right, len(images), brightness, strongest.rate, strongest.objective, strongest.restart)

@@ -265,8 +265,8 @@ def test_a_unet_of_another_digest_is_passed_over_with_a_note(world, moved, monke
     taken, notes = unet_taken(monkeypatch, capsys, new/'classifier', photo)
     assert taken is None and notes.count('passed over') == 2 and '--unet' in notes
     for identity in (None, [], {}, {'parents': []}, {'parents': {'unet': 1}}):   # of a stranger
-        know(new, identity=identity)
-        assert unet_taken(monkeypatch, capsys, new/'classifier', photo)[0] == str(new/'unet')
+        about = {'trained_from': {'unet': 'saved/unet'}, 'identity': identity}
+        assert predict.known_unet(str(new/'classifier'), about) == str(new/'unet')
 
 
 def test_the_unet_is_found_from_the_folder_of_the_weights(world, moved, monkeypatch, capsys):

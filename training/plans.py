@@ -36,6 +36,14 @@ def label(text):
     return text
 
 
+def shard(text):
+    """argparse type: I/N, counted from 1 -> (I - 1, N)."""
+    i, _, n = text.partition('/')
+    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise argparse.ArgumentTypeError(f'{text!r} is no I/N with I from 1 to N')
+    return int(i) - 1, int(n)
+
+
 class Plan(NamedTuple):
     """The phases of one data set and seed. args: of reproduce.py."""
     args: argparse.Namespace

@@ -23,17 +23,17 @@ def test_only_rows_of_equal_steps_and_masks_are_compared(dataset):
     pairs = [(a, b) for a, b in naming.COMPARED if a in rows and b in rows]
     assert len(pairs) > 10
     for a, b in pairs:
-        longest = [one.steps(m)[-1] for m in (a, b)]   # of Baseline (long) all of them
+        longest = [reproduce.steps(one, m)[-1] for m in (a, b)]   # of Baseline (long) all of them
         assert longest[0] == longest[1], (a, b)
-        masks = [recipes.phase(m, one.monochrome).argv[1:3] for m in (a, b) if not m.startswith('baseline')]
+        masks = [one.phases[m].argv[1:3] for m in (a, b) if not m.startswith('baseline')]
         assert masks[0] == masks[-1] or (a, b) == ('best', 'real') and one.monochrome, (a, b)
 
 
 def test_every_row_of_the_ablation_can_be_trained_and_all_but_best_have_one_length():
     assert set(naming.ABLATION) <= set(recipes.METHODS)
     one = plan('mnist')
-    assert {one.steps(m) for m in naming.ABLATION if m != 'best'} == {(2500, 4000)}
-    assert one.steps('best') == (2500, 12000) and one.steps('baseline-long') == (12000,)
+    assert {reproduce.steps(one, m) for m in naming.ABLATION if m != 'best'} == {(2500, 4000)}
+    assert reproduce.steps(one, 'best') == (2500, 12000) and reproduce.steps(one, 'baseline-long') == (12000,)
 
 
 def test_steps_are_found_by_settings():

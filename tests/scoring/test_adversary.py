@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 
 import mydatasets
+import mymodels
+import toys
 from common.errors import UserError
-from common.keys import Key
-from common.quiet import keras, tf
+from common.keys import Key, Stream
+from common.quiet import tf
 from mydatagen import Images, to_float
 from scoring import adversary
 from scoring.adversary import Effort
@@ -19,21 +21,15 @@ def data():
 @pytest.fixture(scope='module')
 def model(data):
     """A classifier that knows plain images well and has never seen a background."""
-    keras.utils.set_random_seed(0)
-    net = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(16, 3, 2, activation='relu'),
-                            keras.layers.Conv2D(32, 3, 2, activation='relu'), keras.layers.Flatten(),
-                            keras.layers.Dense(3)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    net.compile(keras.optimizers.Adam(3e-3), loss)
-    x, y = data.train.x/np.float32(255), data.train.y
-    net.fit(x, y, 32, 15, verbose=0)
-    assert (net.predict(x, verbose=0).argmax(1) == y).mean() > 0.9
+    net = mymodels.classifier(toys.SHAPE, 3, **toys.NETWORK['classifier'])
+    net.set_weights(toys.made()['classifier'])
+    assert (net(to_float(data.train.x)).numpy().argmax(1) == data.train.y).mean() > 0.9
     return net
 
 
 def test_the_attack_fools_an_undefended_model_within_its_brightness(data, model):
     before = [w.copy() for w in model.get_weights()]
-    found = adversary.attackers(model, data, 0, Effort(steps=100, restarts=2, rates=(3e-3,), batchsize=32))
+    found = adversary.attackers(model, data, 0, Effort(steps=60, restarts=2, rates=(3e-3,), batchsize=32))
     assert [a.accuracy for a in found] == sorted(a.accuracy for a in found)
     assert {(a.rate, a.objective, a.restart) for a in found} == {(3e-3, 'margin', 0),
                                                                  (3e-3, 'cross-entropy', 1)}
@@ -49,7 +45,7 @@ def test_the_attack_is_a_function_of_its_seed_and_tells_how_its_winner_did(data,
     first, other = (adversary.attackers(model, data, seed, effort)[0] for seed in (0, 1))
     assert not np.allclose(first.draw(4, key), other.draw(4, key), atol=1e-4)
     found = adversary.attack(model, data, 0, effort)   # trains the first once more
-    images, of_test = data.tests['original'].images(), Key.of(0).fold(adversary.ATTACK).fold(adversary.TEST)
+    images, of_test = data.tests['original'].images(), Key.of(0).fold(Stream.ATTACK).fold(adversary.TEST)
     right, brightness = adversary.measure(model, images, first.draw, of_test)
     assert (found.correct, found.n) == (right, 96) and found.brightness == pytest.approx(brightness, abs=1e-5)
     assert (found.rate, found.objective, found.restart) == (1e-3, 'margin', 0)
