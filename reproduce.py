@@ -79,8 +79,8 @@ def steps(plan, name):
     return (*before, args.epochs*args.steps_per_epoch)
 
 
-def steps_by_settings(plans):
-    """{(label of a data set, settings): steps} of every row that the plans can make."""
+def steps_by_fingerprint(plans):
+    """{(label of a data set, fingerprint): steps} of every row that the plans can make."""
     return {(plan.label, fingerprint(plan, method)): steps(plan, method)
             for plan in plans for method in plan.phases}
 
@@ -164,7 +164,7 @@ def record(unit, queue):
     if not missing:
         return
     ensure(plan, method, queue)
-    print(f'evaluating {unit}: {len(missing)} tests', flush=True)
+    print(f'evaluating {unit}', flush=True)
     data = plan.load()
 
     def keep(row, found=None):
@@ -260,6 +260,7 @@ def run(args, words):
     began = time.monotonic()
     if args.name and len(args.dataset) > 1:
         raise UserError('--name is for one data set; give one, or leave --name out')
+    print(f'reading {", ".join(args.dataset)}', flush=True)
     studies = [checked(Plan(args, d, 0, monochrome=False)) for d in args.dataset]
     if not args.tables_only:
         try:
@@ -274,7 +275,7 @@ def run(args, words):
 
 def show(out, plans):
     """Tables, figures and one page of them, from the rows in OUT. plans: one of each data set."""
-    sections = pages.write_tables(out, [plan.label for plan in plans], steps_by_settings(plans))
+    sections = pages.write_tables(out, [plan.label for plan in plans], steps_by_fingerprint(plans))
     print('drawing figures', flush=True)
     pages.draw_figures(out, plans)
     print(f'rows: {out}/accuracy.csv, tables: {out}/tables.md, figures: {out}/figures')

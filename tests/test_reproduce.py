@@ -322,5 +322,5 @@ def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
     sets = dict.fromkeys(r['dataset'] for r in rowfile.read(str(tmp_path/'accuracy.csv')))
     names = ['folder:../shared/signs' if s == 'signs' else s for s in sets]
     plans = [reproduce.Plan(reproduce.parse([n]), n, 0, not n.startswith('folder:')) for n in names]
-    pages.write_tables(str(tmp_path), names, reproduce.steps_by_settings(plans))
+    pages.write_tables(str(tmp_path), names, reproduce.steps_by_fingerprint(plans))
     assert (tmp_path/'tables.md').read_text() == text_of('results/tables.md')

@@ -67,7 +67,7 @@ RECIPES = {
     # as many as bring its validation images, plain and on shapes, to where the curves are flat (docs/log.md)
     'digits': {'baseline': ('--epochs', '4', '--steps-per-epoch', '50'),
                'unet': ('--batchsize', '32', '--epochs', '4', '--steps-per-epoch', '50'),
-               'attention': ('--epochs', '5', '--steps-per-epoch', '50'),
+               'attention': ('--epochs', '5'),
                'train3': ('--epochs', '10', '--steps-per-epoch', '40')},
     'toy': {'baseline': ('--batchsize', '64', '--epochs', '5', '--steps-per-epoch', '20'),
             'unet': ('--batchsize', '32', '--epochs', '4', '--steps-per-epoch', '20'),
