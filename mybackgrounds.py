@@ -248,7 +248,7 @@ class Adversary:
 
 
 def redrawn(net, z, key):
-    """net(z) with new random weights, the same for all replicas: uniform (Glorot and Bengio 2010), biases 0."""
+    """net(z) with new random weights, alike on all replicas: uniform (Glorot, Bengio 2010), biases 0."""
     weights = []
     for i, v in enumerate(net.trainable_variables):
         kernel = len(v.shape) == 4                       # (h, w, in, out)
