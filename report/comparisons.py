@@ -11,6 +11,8 @@ from report.tables import cell, seeds_of, spread, steps_cells, steps_title
 
 FEWEST_INTERVAL = 3      # seeds: two may differ by the same few images by chance
 FEWEST_TEST = 5          # seeds for a p-value
+OWN_FAMILIES = 'noise', 'real'   # rows that have seen families which no other row has
+USUAL = 'proposal', 'best'
 UNSEEN = {'unseen': '', 'unseen, no halo': NO_HALO}   # column: how its tests end
 
 
@@ -78,7 +80,9 @@ def differences_table(results):
     notes = [POINTS_NOTE[0].upper() + POINTS_NOTE[1:], significance_note(lines),
              'Compared are rows of one length with the same masks.', *shown.values()]
     if set(UNSEEN) & set(columns):
-        notes.append('Unseen: mean over the families that neither of the two was trained on.')
+        notes.append('Unseen: mean over the families that no compared row was trained on, '
+                     f'{", ".join(families_of(results, *USUAL))}; in a line of Noise or Real also without '
+                     'theirs.')
     return Table(f'{results.title}: differences', ['', *columns, *steps_title(results), 'seeds'], rows,
                  [*notes, *results.notes])
 
@@ -96,10 +100,16 @@ def _columns(results):
     return own | {title: test for title, test in summaries.items() if test in results.tests}
 
 
+def families_of(results, a, b):
+    """The unseen families of a line: the same in every line, but for rows of OWN_FAMILIES."""
+    others = [m for pair in COMPARED for m in pair if m in results.methods and m not in OWN_FAMILIES]
+    return unmarked((a, b, *others), results.photographs)
+
+
 def _difference(results, a, b, columns):
     """The Differences a - b; what would not be between equals stays empty."""
     a_tests, b_tests = results.methods[a], results.methods[b]
-    found = compared(a_tests, b_tests, columns, unmarked((a, b), results.photographs))
+    found = compared(a_tests, b_tests, columns, families_of(results, a, b))
     if 'real' in (a, b) and not results.photographs:
         return [d if column == MEAN else Difference([]) for d, column in zip(found, columns)]
     return found

@@ -172,10 +172,11 @@ def in_summary(results):
 
 def summary_table(all_results):
     """A line for each data set and SUMMARISED row, beside the published numbers: the tests in three."""
-    lines, known_steps, kept = [], any(r.steps for r in all_results), []
+    lines, known_steps = [], any(r.steps for r in all_results)
+    kept = [f for f in unseen.FAMILIES
+            if all(f in unmarked(SUMMARISED, r.photographs) for r in all_results)]
     for results in all_results:
         tests = ['original', MEAN] if set(SIX) & set(results.tests) else ['test-studio', 'test-field']
-        kept = unmarked(SUMMARISED, results.photographs)
         for method in (m for m in SUMMARISED if m in results.methods):
             found, known = results.methods[method], PUBLISHED.get(results.dataset, {}).get(method)
             columns = [*(found.get(t) for t in tests), over(found, unseen_tests(kept))]

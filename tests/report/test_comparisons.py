@@ -37,7 +37,7 @@ def test_every_row_of_the_ablation_can_be_trained_and_all_but_best_have_one_leng
 
 
 def test_steps_are_found_by_settings():
-    found = reproduce.steps_by_settings([plan('mnist'), plan(SIGNS)])
+    found = reproduce.steps_by_fingerprint([plan('mnist'), plan(SIGNS)])
     assert found['mnist', '05eeed50'] == (2500, 4000) and found['signs', '4dae9bea'] == (1500, 3000)
 
 
