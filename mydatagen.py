@@ -8,6 +8,7 @@ import numpy as np
 from common.errors import UserError
 from common.geometry import warp
 from common.keys import Key
+from common.pipelines import untuned
 from common.quiet import tf
 
 MAX_ROTATION = 15/360      # turns
@@ -122,7 +123,7 @@ def batches(images, prepare, batchsize, seed, first_step=0, share=(1, slice(None
         step, part = first_step + index//local, tf.gather(numbers, index % local)
         return {**prepare(fetch(rows), Key.of(seed, step, part, parts)), 'step': step, 'part': part}
     data = tf.data.Dataset.zip(tf.data.Dataset.counter(), order)
-    return data.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return untuned(data.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(2))
 
 
 def in_order(images, batchsize=512):
@@ -135,7 +136,7 @@ def in_order(images, batchsize=512):
     def make(rows):
         return {**fetch(rows), 'i': rows}
     rows = tf.data.Dataset.range(len(images)).batch(batchsize)
-    return rows.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return untuned(rows.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(2))
 
 
 def spread(images, count):

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 from common.errors import brief, UserError
+from common.pipelines import untuned
 from common.quiet import tf
 
 
@@ -30,7 +31,7 @@ def from_tfds(name, **keep):
             return x, tf.cast(item['label'], tf.int32)
         try:
             data = builder.as_dataset(split=split, shuffle_files=False).map(prepare, tf.data.AUTOTUNE)
-            xs, ys = zip(*((x.numpy(), y.numpy()) for x, y in data.batch(1024)))
+            xs, ys = zip(*((x.numpy(), y.numpy()) for x, y in untuned(data.batch(1024))))
         except (tf.errors.OpError, ValueError, KeyError, AssertionError, OSError) as e:
             raise UserError(f'data set {name} in {builder.data_dir} is damaged '
                             f'({brief(e)}); delete that folder and prepare it '

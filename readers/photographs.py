@@ -12,6 +12,7 @@ from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from common.errors import UserError
 from common.files import printable
+from common.pipelines import untuned
 from common.quiet import tf
 
 FORMATS = 'JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF'  # whatever the ending says; EPS would run Ghostscript
@@ -146,7 +147,7 @@ def read_all(paths, reader, workers=None):
                       num_parallel_calls=workers, deterministic=True)
     out, done = None, 0
     try:
-        for part in parts.as_numpy_iterator():
+        for part in untuned(parts).as_numpy_iterator():
             out = np.empty((len(paths), *part.shape[1:]), np.uint8) if out is None else out
             out[done:done + len(part)] = part
             done += len(part)
