@@ -1,9 +1,10 @@
-"""The networks and the binarisation of masks.
+"""The networks.
 
 Every network takes images (n, h, w, c) in [0, 1]. Widths and blocks are those of the published code.
 """
 import difflib
 import math
+import re
 
 from common.arrays import read_arrays
 from common.errors import brief, UserError
@@ -13,6 +14,8 @@ from keras import layers
 BIG = 128                # from this side on the paper uses VGG19 instead of the small classifier
 MASK_BIAS = 2.           # masks start near 1 (sigmoid(2) = 0.88): see docs/log.md
 SMALL_RATE, BACKBONE_RATE = 1e-3, 1e-5   # Adam's rates in the published code
+POOLED_RATE = 1e-4       # of a backbone whose last layer was fitted first (a linear probe)
+HEADS = 'flatten', 'pooled'   # between a backbone and its logits
 MAX_SIDE, MAX_WIDTH, MAX_DENSE, MAX_CLASSES = 1024, 512, 8192, 10_000   # of networks, and of sidecars
 LEAK = 0.2               # LeakyReLU of the generator
 
@@ -26,25 +29,59 @@ def blocks(side):
 
 def learning_rate(network):
     """Adam's rate for a classifier, by the keyword arguments that build it; the same in every phase."""
-    return BACKBONE_RATE if network.get('backbone') else SMALL_RATE
+    if not network.get('backbone'):
+        return SMALL_RATE
+    return POOLED_RATE if network.get('head') == 'pooled' else BACKBONE_RATE
 
 
-def classifier(shape, classes, backbone=None, backbone_weights=None, width=32, dense=None):
-    """Images -> logits (n, classes). Small convolutional network, or a backbone of keras.applications."""
-    x = inputs = keras.Input(shape, name='image')
+def classifier(shape, classes, backbone=None, backbone_weights=None, **network):
+    """Images -> logits (n, classes). network: width, dense of a small one; head, dense of a backbone."""
+    inputs = keras.Input(shape, name='image')
     if backbone:
-        x = _backbone(shape, backbone, backbone_weights)(x)
-        x = layers.Flatten(name='flatten')(x)
-        for i, units in enumerate(dense or (4096, 4096)):
-            x = layers.Dense(units, activation='relu', name=f'dense{i}')(x)
+        x = _head(_backbone(shape, backbone, backbone_weights)(inputs), **network)
     else:
-        for i in range(blocks(shape[0])):
-            x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'conv{i}')(x)
-            x = layers.MaxPool2D(name=f'pool{i}')(x)
-        x = layers.Flatten(name='flatten')(x)
-        x = layers.Dense(dense or 128, activation='relu', name='dense0')(x)
-    logits = layers.Dense(classes, dtype='float32', name='logits')(x)
-    return keras.Model(inputs, logits, name='classifier')
+        x = _small(inputs, **network)
+    return keras.Model(inputs, layers.Dense(classes, dtype='float32', name='logits')(x), name='classifier')
+
+
+def _small(x, width=32, dense=None):
+    for i in range(blocks(x.shape[1])):
+        x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'conv{i}')(x)
+        x = layers.MaxPool2D(name=f'pool{i}')(x)
+    x = layers.Flatten(name='flatten')(x)
+    return layers.Dense(dense or 128, activation='relu', name='dense0')(x)
+
+
+def _head(x, head='flatten', dense=None):
+    """flatten: all features, then dense layers (VGG's, the paper's: 2 x 4,096); pooled: their mean over the
+    image, then the dense layers that are asked for."""
+    if head == 'pooled':
+        x = layers.GlobalAveragePooling2D(name='pooled')(x)
+    else:
+        x, dense = layers.Flatten(name='flatten')(x), dense or (4096, 4096)
+    for i, units in enumerate(dense or ()):
+        x = layers.Dense(units, activation='relu', name=f'dense{i}')(x)
+    return x
+
+
+def freeze(model, name, block):
+    """Layers of a classifier's backbone stay as they are: to the last whose name begins with `block`, or all.
+
+    name: of the backbone. Errors: UserError, with the names that there are.
+    """
+    if name is None:
+        raise UserError('--freeze is for backbones; give one with --backbone, or leave it out')
+    net = next(layer for layer in model.get_layer(name).layers if isinstance(layer, keras.Model))
+    if block == 'all':
+        net.trainable = False
+        return
+    last = max((i for i, layer in enumerate(net.layers) if layer.name.startswith(block)), default=None)
+    if last is None:
+        stems = dict.fromkeys(re.match(r'[A-Za-z]*[_-]?[0-9]*', layer.name)[0] for layer in net.layers)
+        raise UserError(f'--freeze {block}: no layer of {name} begins so; give all, or one of '
+                        f'{", ".join(k for k in stems if k)}')
+    for layer in net.layers[:last + 1]:
+        layer.trainable = False
 
 
 BGR_MEAN = 103.939, 116.779, 123.68   # ImageNet, 0..255 (VGG's release)
@@ -214,7 +251,8 @@ def attention(shape, classes, tau=0.7, base=None, **network):
     """
     base = base or classifier(shape, classes, **network)
     base.trainable = False
-    features = base.get_layer('flatten').input   # the last max-pool
+    last = 'pooled' if any(layer.name == 'pooled' for layer in base.layers) else 'flatten'
+    features = base.get_layer(last).input   # the last max-pool, or the backbone's
     x = crop = CropLargest(tau, name='crop')([base.inputs[0], features])
     for filters in (128, 256, 512):
         x = layers.Conv2D(filters, 3, 2, padding='same', activation='relu', name=f'local{filters}')(x)

@@ -3,7 +3,7 @@ import sys
 
 import mymodels
 from common.errors import guard
-from training import finish, loop, options, start, steps, validation
+from training import finish, loop, options, probe, start, steps, validation
 
 
 def arguments():
@@ -30,11 +30,18 @@ def run(args):
         job = job.settled(lr=args.lr or mymodels.learning_rate(network))
         model = mymodels.classifier(data.shape, len(data.classes),
                                     backbone_weights=args.backbone_weights, **network)
-        optimizer = start.adam(job, model.trainable_variables, job.args.lr)
-        history = loop.fit(job, loop.Work(
-            start.augmented(start.augmentation(job)), steps.supervised_step(model, optimizer),
-            {'model': model.variables, 'optimizer': optimizer.variables},
-            validation.validator(model, data)))
+        if network.get('head') == 'pooled':
+            probe.begin(job, model)
+        if args.freeze:
+            mymodels.freeze(model, network.get('backbone'), args.freeze)
+        validate = validation.validator(model, data)
+        if args.freeze == 'all' and not network['dense']:
+            history = probe.alone(job, validate)
+        else:
+            optimizer = start.adam(job, model.trainable_variables, job.args.lr)
+            history = loop.fit(job, loop.Work(
+                start.augmented(start.augmentation(job)), steps.supervised_step(model, optimizer),
+                {'model': model.variables, 'optimizer': optimizer.variables}, validate))
         finish.write(job, finish.Outcome(model, 'classifier', 'baseline', history, network,
                                          say=('train2.py', args.dataset, args.output)))
 

@@ -10,7 +10,7 @@ MAX_ITEMS = 10_000   # groups and arrays in a file
 
 def read_arrays(model, path):
     """Keras's own reader, after a look that the file holds just the arrays that the network has room for."""
-    expected = sorted(tuple(v.shape) for v in model.variables)
+    expected = sorted(tuple(v.shape) for v in model.weights)   # the states of dropout are not saved
     found = []
     if not os.path.isfile(path):
         raise UserError(f'no weights {path}; check the path')

@@ -11,6 +11,9 @@ from readers import reading
 
 PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'settle': 0.,
          'flip': 'yes', 'fill_outside': 'nearest', 'precision': 'float32'}
+PAPERS_BACKBONE = 'VGG19'
+# of other backbones: they start from a linear probe and need few, small steps
+BACKBONE = {'epochs': 8, 'steps_per_epoch': 0, 'batchsize': 32}
 METHOD_VERSION = 2   # raised by hand when settings change their meaning: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
 NOT_SETTINGS = ['output', 'data_dir', 'resume', 'overwrite', 'strategy', 'precision', 'deterministic',
@@ -69,15 +72,21 @@ def add_network_arguments(p):
                    help='to start from')
     g.add_argument('--width', type=whole(1, MAX_WIDTH), default=32, help='filters of the first block')
     g.add_argument('--dense', type=whole(1, MAX_DENSE),
-                   help='units of the dense layers; None: 128, or 4096 for backbones')
+                   help='units of the dense layers; None: 128, for VGG19 4096 twice, for other backbones no '
+                   'such layer')
+    g.add_argument('--freeze', metavar='BLOCK|all',
+                   help='layers of the backbone that stay as they are: up to the last whose name begins with '
+                   'BLOCK, or all (then only the last layer is fitted)')
 
 
 def network_of(args, shape):
     """Keyword arguments of mymodels.classifier: a small network, from BIG pixels on a backbone."""
-    backbone = args.backbone or ('VGG19' if shape[0] >= BIG else None)
-    if backbone:
+    backbone = args.backbone or (PAPERS_BACKBONE if shape[0] >= BIG else None)
+    if not backbone:
+        return {'width': args.width, 'dense': args.dense}
+    if backbone == PAPERS_BACKBONE:
         return {'backbone': backbone, 'dense': [args.dense]*2 if args.dense else None}
-    return {'width': args.width, 'dense': args.dense}
+    return {'backbone': backbone, 'head': 'pooled', 'dense': [args.dense] if args.dense else None}
 
 
 def parse(p, argv, method, paper=None):
@@ -87,6 +96,9 @@ def parse(p, argv, method, paper=None):
     """
     args = cli.parse(p, argv)
     defaults = {k: p.get_default(k) for k in vars(args)}
+    if getattr(args, 'backbone', None) not in (None, PAPERS_BACKBONE):
+        p.set_defaults(**BACKBONE)
+        args = cli.parse(p, argv)
     if args.paper:
         p.set_defaults(**PAPER, **(paper or {}))
         args = cli.parse(p, argv)

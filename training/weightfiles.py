@@ -12,7 +12,7 @@ from common.arrays import read_arrays
 from common.errors import brief, UserError
 from common.files import whole_file, write_json
 from common.quiet import keras, tf
-from mymodels import (attention, backbone_names, blocks, classifier, MAX_CLASSES, MAX_DENSE, MAX_SIDE,
+from mymodels import (HEADS, attention, backbone_names, blocks, classifier, MAX_CLASSES, MAX_DENSE, MAX_SIDE,
                       MAX_WIDTH, unet)
 from readers.photographs import FITS
 
@@ -52,8 +52,8 @@ BUILDERS = {'classifier': lambda a: classifier(a['shape'], len(a['classes']), **
             'attention': lambda a: attention(a['shape'], len(a['classes']), **a.get('network', {}))}
 
 
-OPTIONS = {'classifier': {'backbone', 'width', 'dense'}, 'unet': {'width', 'depth'},
-            'attention': {'backbone', 'width', 'dense', 'tau'}}
+OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth'},
+            'attention': {'backbone', 'head', 'width', 'dense', 'tau'}}
 
 
 def read_sidecar(path):
@@ -99,8 +99,9 @@ def _check_sidecar(about, name):
     network = about.get('network', {})
     need(isinstance(network, dict) and set(network) <= OPTIONS[kind], 'network',
          f'an object of {", ".join(sorted(OPTIONS[kind]))}')
-    backbone, dense, tau = (network.get(k) for k in ('backbone', 'dense', 'tau'))
+    backbone, head, dense, tau = (network.get(k) for k in ('backbone', 'head', 'dense', 'tau'))
     need(backbone is None or backbone in backbone_names(), 'backbone', 'a name of keras.applications')
+    need(head is None or backbone and head in HEADS, 'head', f'one of {", ".join(HEADS)}, of a backbone')
     for field, most in (('width', MAX_WIDTH), ('depth', 8)):
         need(network.get(field) is None or whole(network[field], 1, most), field, 'a small whole number')
     need(dense is None or (isinstance(dense, list) and 1 <= len(dense) <= 4
@@ -120,8 +121,10 @@ def _least_bytes(about):
         depth = network.get('depth') or min(blocks(side), 4)
         return 4*9*width*2**(depth - 1)*width*2**depth
     if network.get('backbone'):   # none has fewer than 512 features, nor halves more than five times
-        units = dense or [4096, 4096]
-        return 4*(max(1, side//32)**2*512*units[0] + units[-1]*len(about['classes']))
+        pooled = network.get('head') == 'pooled'
+        units = [*(dense or ([] if pooled else [4096, 4096])), len(about['classes'])]
+        features = 512*(1 if pooled else max(1, side//32)**2)
+        return 4*(features*units[0] + (units[-2]*units[-1] if len(units) > 1 else 0))
     n, units = blocks(side), dense or 128
     last = width*2**(n - 1)
     convolution = 9*last*last//2 if n > 1 else 0

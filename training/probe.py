@@ -1,0 +1,78 @@
+"""A linear probe: the last layer of a pretrained network fitted on features that are computed once.
+
+Fine-tuning from a random last layer destroys the features that it starts from (Kumar et al. 2022, LP-FT).
+"""
+import time
+import warnings
+
+import numpy as np
+
+from common.quiet import keras, tf
+from mydatagen import in_order, to_float
+from training import checkpoints
+
+COSTS = 1e-4, 1e-3, 0.01, 0.1, 1.   # of errors against large weights (scikit-learn's C); validation chooses
+ROUNDS = 300             # of the solver
+TINY = 1e-12             # of a feature's deviation: it is constant
+NEVER = -1e3             # logit of a class without images
+MOST = 20_000            # training images that a last layer is fitted on
+
+
+def begin(job, model):
+    """Fits the last layer before anything else is trained, unless a checkpoint is further."""
+    if job.args.resume and checkpoints.checkpoints(job.args.output):
+        return
+    found = fit(model, job.data)
+    if not job.args.quiet:
+        print(f'linear probe: {100*found:.1f} % of the validation images', flush=True)
+
+
+def alone(job, validate):
+    """The history of a network that is not trained beyond its probe."""
+    return [{'epoch': 0, **validate(), 'seconds': round(time.monotonic() - job.began, 2)}]
+
+
+def fit(model, data):
+    """Fits the layer `logits` by logistic regression on plain training images -> validation accuracy."""
+    features = keras.Model(model.inputs, model.get_layer('logits').input)
+    rows = np.linspace(0, len(data.train) - 1, min(len(data.train), MOST)).astype(int)
+    x, y = _features(features, data.train.take(np.unique(rows)))
+    held, truth = _features(features, data.validation)
+    best = None
+    for cost in COSTS:
+        kernel, bias = _regression(x, y, cost, len(data.classes))
+        right = float(np.mean(np.argmax(held@kernel + bias, 1) == truth))
+        if best is None or right > best[0]:
+            best = right, kernel, bias
+    model.get_layer('logits').set_weights(best[1:])
+    return best[0]
+
+
+def _features(network, images):
+    """(float32 (n, d), labels (n,)) of Images."""
+    forward = tf.function(lambda x: tf.cast(network(to_float(x), training=False), tf.float32),
+                          reduce_retracing=True)
+    return np.concatenate([forward(b['x']).numpy() for b in in_order(images, 128)]), np.asarray(images.y)
+
+
+def _regression(x, y, cost, classes):
+    """(kernel (d, classes), bias (classes,)) of scikit-learn's multinomial logistic regression.
+
+    It sees features of mean 0 and deviation 1; the layer that it becomes takes them as they are. Classes without
+    images are never the answer.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression   # late: it takes a second to load
+    mean, deviation = x.mean(0), x.std(0)
+    deviation[deviation < TINY] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)   # an unfinished fit is judged like the others
+        found = LogisticRegression(C=cost, max_iter=ROUNDS).fit((x - mean)/deviation, y)
+    coefficients, intercepts = found.coef_, found.intercept_
+    if len(found.classes_) == 2:   # one function for two classes
+        halves = np.array([-0.5, 0.5])
+        coefficients, intercepts = np.outer(halves, coefficients[0]), halves*intercepts[0]
+    kernel, bias = np.zeros((x.shape[1], classes)), np.full(classes, NEVER)
+    kernel[:, found.classes_] = coefficients.T/deviation[:, None]
+    bias[found.classes_] = intercepts - mean@kernel[:, found.classes_]
+    return kernel.astype(np.float32), bias.astype(np.float32)
