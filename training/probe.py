@@ -58,8 +58,8 @@ def _features(network, images):
 def _regression(x, y, cost, classes):
     """(kernel (d, classes), bias (classes,)) of scikit-learn's multinomial logistic regression.
 
-    It sees features of mean 0 and deviation 1; the layer that it becomes takes them as they are. Classes without
-    images are never the answer.
+    It sees features of mean 0 and deviation 1; the layer that it becomes takes them as they are. Classes
+    without images are never the answer.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression   # late: it takes a second to load
