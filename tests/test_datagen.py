@@ -174,6 +174,13 @@ def test_test_images_come_in_smaller_batches_where_they_are_large(monkeypatch):
     assert [len(b['y']) for b in test.batches(512)][:2] == [10, 10]
 
 
+def test_no_pipeline_has_a_tuner_for_whose_next_look_its_end_would_wait():
+    data = mydatasets.load('toy_backgrounds')
+    pipelines = [batches(data.train, lambda batch, key: batch, 8, 0), in_order(data.train),
+                 data.tests['stripes'].batches()]
+    assert [p.options().autotune.enabled for p in pipelines] == [False]*3
+
+
 def test_pixels_become_numbers_from_0_to_1():
     assert list(to_float(np.array([0, 51, 255], np.uint8)).numpy()) == [0, np.float32(0.2), 1]
 
