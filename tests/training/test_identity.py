@@ -24,21 +24,22 @@ def folder(root, seed=0):
     return f'folder:{toys.photographs(root, seed=seed)}'
 
 
-@pytest.fixture
-def finished(tmp_path):
-    assert run(tmp_path/'x') == 0
-    return tmp_path/'x'
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A complete run, which no test changes."""
+    output = tmp_path_factory.mktemp('finished')/'x'
+    assert run(output) == 0
+    return output
 
 
-@pytest.fixture
-def begun(finished):
-    """A checkpoint of a run that was stopped."""
-    shutil.move(str(finished) + '.weights.h5', str(finished) + '.away')
-    settings = json.loads((finished.parent/'x.json').read_text())['settings']
-    job = start.begin(train1.parse(['toy', *WORDS, '--output', str(finished) + '2']), settings)
-    job = job.settled(output=str(finished))
+@pytest.fixture(scope='module')
+def begun(finished, tmp_path_factory):
+    """The same run, but stopped: its checkpoint stands there, its weights do not."""
+    output = tmp_path_factory.mktemp('begun')/'x'
+    settings = json.loads(finished.with_suffix('.json').read_text())['settings']
+    job = start.begin(train1.parse(['toy', *WORDS, '--output', str(output)]), settings)
     checkpoints.write_checkpoint(job, 2, {}, {'history': [], 'seen': {}, 'attempt': 0, 'seconds': 1.})
-    return finished
+    return output
 
 
 @pytest.mark.parametrize('words, dataset, named', [

@@ -96,6 +96,7 @@ def test_a_probe_alone_is_weights_like_others(photos, tmp_path, capsys):
         assert [line['epoch'] for line in json.load(f)] == [0]
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_does_not_probe_again(photos, tmp_path, monkeypatch):
     words = [photos, '--size', '32', *SMALL, '--epochs', '2', '--batchsize', '8', '--quiet',
              '--output', str(tmp_path/'p')]
