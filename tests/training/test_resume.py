@@ -31,6 +31,7 @@ def torture(*words):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_phase_3_with_a_pool_ends_bit_for_bit_like_one_left_alone():
     lines = torture('--kills', '1', '--runs', 'train3 adv textures')
     assert lines[-1] == '1 kills, 0 differences, 0 unreadable files'
