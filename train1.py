@@ -28,10 +28,7 @@ def run(args):
     with job.strategy.scope():
         network = options.network_of(args, data.shape)
         job = job.settled(lr=args.lr or mymodels.learning_rate(network))
-        model = mymodels.classifier(data.shape, len(data.classes),
-                                    backbone_weights=args.backbone_weights, **network)
-        if network.get('head') == 'pooled':
-            probe.begin(job, model)
+        model = probe.classifier(job, network)
         if args.freeze:
             mymodels.freeze(model, network.get('backbone'), args.freeze)
         validate = validation.validator(model, data)

@@ -7,9 +7,9 @@ import sys
 
 import mymodels
 from common import cli
-from common.errors import guard
+from common.errors import guard, UserError
 from common.quiet import keras
-from training import checkpoints, finish, loop, options, start, steps, validation, weightfiles
+from training import checkpoints, finish, loop, options, probe, start, steps, validation, weightfiles
 
 
 def arguments():
@@ -49,13 +49,15 @@ def train_global_branch(args, path):
     with job.strategy.scope():
         network = options.network_of(args, data.shape)
         job = job.settled(lr=args.lr or mymodels.learning_rate(network))
-        model = mymodels.classifier(data.shape, len(data.classes),
-                                    backbone_weights=args.backbone_weights, **network)
+        model = probe.classifier(job, network)
         history = train(job, model, job.args.lr)
         finish.write(job, finish.Outcome(model, 'classifier', 'baseline', history, network))
 
 
 def run(args):
+    if args.freeze:
+        raise UserError('--freeze is for phase 1; give it to train1.py, and its weights here with '
+                        '--global-classifier')
     path = args.global_classifier or args.output + '-global'
     checkpoints.demand_output(args)
     if not args.global_classifier:

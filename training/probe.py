@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+import mymodels
 from common.quiet import keras, tf
 from mydatagen import in_order, to_float
 from training import checkpoints
@@ -16,6 +17,18 @@ ROUNDS = 300             # of the solver
 TINY = 1e-12             # of a feature's deviation: it is constant
 NEVER = -1e3             # logit of a class without images
 MOST = 20_000            # training images that a last layer is fitted on
+
+
+def classifier(job, network):
+    """The classifier of phase 1 before its first step, on a backbone with its last layer fitted.
+
+    network: keyword arguments of mymodels.classifier.
+    """
+    model = mymodels.classifier(job.data.shape, len(job.data.classes),
+                                backbone_weights=job.args.backbone_weights, **network)
+    if network.get('head') == 'pooled':
+        begin(job, model)
+    return model
 
 
 def begin(job, model):

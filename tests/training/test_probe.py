@@ -9,6 +9,7 @@ import mydatasets
 import mymodels
 import toys
 import train1
+import train_att
 from common.errors import UserError
 from common.quiet import tf
 from mydatagen import Images
@@ -108,6 +109,11 @@ def test_a_run_that_goes_on_does_not_probe_again(photos, tmp_path, monkeypatch):
         m.setattr(train1.loop.Course, 'end_epoch', lambda self: self.save() or stop(None, 0))
         assert train1.main(words) == 130
     assert train1.main([*words, '--resume']) == 0 and fitted == [1]
+
+
+def test_attention_says_that_freezing_is_for_phase_1(tmp_path, capsys):
+    assert train_att.main(['toy', '--freeze', 'all', '--output', str(tmp_path/'a')]) == 2
+    assert '--global-classifier' in capsys.readouterr().err and not os.listdir(tmp_path)
 
 
 @pytest.mark.slow
