@@ -9,12 +9,18 @@ from common.errors import UserError
 from common.geometry import warp
 from common.keys import Key
 from common.pipelines import untuned
-from common.quiet import tf
+from common.quiet import keras, tf
+
+layers = keras.layers
 
 MAX_ROTATION = 15/360      # turns
 MAX_SHIFT = 0.15           # of the side
 MAX_SHEAR = math.radians(0.3)   # the published code's shear_range=0.3 meant degrees
 BRIGHTNESS = 0.8, 1.2      # factor; results are clipped at 1
+# of `photometric` at full strength, about what photographs of one object differ by between cameras and rooms
+WHITE_BALANCE, BRIGHTER, CONTRAST, SATURATION = 0.3, 0.2, 0.5, 0.7   # +- log gain, of the range, factors
+BLUR = 0.01                # largest deviation, of the side
+JPEG = 30                  # lowest quality
 MOST_PIXELS = 2**23        # of a batch without gradients (512 images of 64x64 in colour)
 
 
@@ -42,12 +48,15 @@ def _move(x, m, maps, brightness, fill):
     return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
 
 
-def augmenter(flip=False, fill='constant', until=math.inf):
+def augmenter(flip=False, fill='constant', until=math.inf, zoom=1., strength=0.):
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
     fill: what comes in from outside, `constant` (0) or `nearest`. until: from this step on images are only
-    mirrored, if that. x (n, h, w, c), m (n, h, w, 1) in [0, 1].
+    mirrored, if that. zoom: objects are shown at 1/zoom to zoom times their size. strength: of `photometric`.
+    x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
+    change = photometric(strength) if strength else None
+
     def augment(x, m, key):
         n, (h, w) = tf.shape(x)[0], x.shape[1:3]
         on = tf.cast(tf.cast(key.step, tf.float32) < until, tf.float32)
@@ -57,11 +66,49 @@ def augmenter(flip=False, fill='constant', until=math.inf):
         # output pixel -> input pixel: mirror, then shear, then rotate about the centre, then shift
         a, b = side*tf.cos(angle), -tf.sin(angle + shear)
         d, e = side*tf.sin(angle), tf.cos(angle + shear)
+        if zoom > 1:
+            scale = zoom**(on*key.fold(2).uniform(n, (), -1., 1.))   # alike at every 1/s and s
+            a, b, d, e = a*scale, b*scale, d*scale, e*scale
         cx, cy = (w - 1)/2, (h - 1)/2
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
         brightness = 1 + on*(key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS) - 1)
-        return _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, fill)
+        x, m = _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, fill)
+        if change:
+            x = tf.cond(on > 0, lambda: change(x, key.fold(3)), lambda: x)
+        return x, m
     return augment
+
+
+def photometric(strength):
+    """change(x, key) -> x': the image by another camera and in another light, each image by its own.
+
+    White balance (in colour), brightness, contrast, saturation (in colour); every second image blurred, every
+    second one through JPEG. strength: in (0, 1], of all of them. x: (n, h, w, c) in [0, 1].
+    """
+    of = {'value_range': (0., 1.), 'dtype': 'float32'}
+    # Keras' layers do, our keys decide: what the layers draw by themselves is no function of seed and step
+    brightness, contrast = layers.RandomBrightness(1., **of), layers.RandomContrast(1., **of)
+    saturation = layers.RandomSaturation(1., **of)
+
+    def change(x, key):
+        n, (side, _, c) = tf.shape(x)[0], x.shape[1:]
+        u = strength*key.uniform(n, (6, 1, 1, 1), -1., 1.)   # (n, 6, 1, 1, 1)
+        if c == 3:
+            gains = strength*WHITE_BALANCE*key.fold(1).uniform(n, (1, 1, 3), -1., 1.)
+            x = tf.minimum(x*tf.exp(gains), 1.)
+            x = saturation.transform_images(x, {'factor': 1 + SATURATION*u[:, 0, 0, 0, 0]})
+        x = brightness.transform_images(x, {'rgb_delta': BRIGHTER*u[:, 1]})
+        x = contrast.transform_images(x, {'contrast_factor': 1 + CONTRAST*u[:, 2]})
+        widest = strength*BLUR*side
+        taps = 2*math.ceil(2*widest) + 1
+        width = key.fold(2).uniform(1, (), 0.01, widest)   # the same for all blurred images of a step
+        blurred = keras.ops.image.gaussian_blur(x, (taps, taps), tf.repeat(width, 2))
+        x = tf.where(u[:, 3] < 0, tf.clip_by_value(blurred, 0., 1.), x)
+        quality = tf.cast(100 - (100 - JPEG)*tf.abs(u[:, 4, 0, 0, 0]), tf.int32)
+        coded = tf.map_fn(lambda one: tf.image.adjust_jpeg_quality(*one), (x, quality),
+                          fn_output_signature=tf.TensorSpec(x.shape[1:]))
+        return tf.where(u[:, 5] < 0, tf.ensure_shape(coded, x.shape), x)
+    return change
 
 
 def to_float(x):

@@ -20,6 +20,7 @@ from readers.splits import limited, split_rows
 
 
 PLAIN = Reading()          # images as their set brings them
+WHITE = 238/255            # product photographs stand on white of at least that, in all channels
 HALO = 2                   # pixels around the object that a test background leaves untouched
 FOLDER_SIDE = 64           # pixels, unless --size
 MEMORY_BYTES = 1_000_000_000   # decoded photographs of a folder that may stay in memory; more are streamed
@@ -129,6 +130,11 @@ def _read(name, split, reading):
 def true_mask(x, halo=HALO):
     """The objects of monochrome images (n, h, w, 1), x > 0, grown by `halo` pixels: {0, 1}."""
     return geometry.dilate(tf.cast(x > 0, tf.float32), halo)
+
+
+def not_white(x):
+    """The objects of product photographs (n, h, w, 3): what white flooded from the frame leaves, {0, 1}."""
+    return 1 - geometry.flood(tf.cast(tf.reduce_all(x >= WHITE, -1, keepdims=True), tf.float32))
 
 
 def with_truth(data):
@@ -277,8 +283,10 @@ def _load_photographs(name, place, reading, limit, backgrounds):
             return Images(photographs.pixels(tuple(paths), size, fit), files.labels[rows], m)
         return Images(paths, files.labels[rows], m, lambda path: photographs.read_image(path, size, 3, fit),
                       (size, size, 3))
+    files = folder.splits['train']
+    first = folders.first_equal([files.paths[i] for i in rows['train']])   # equal ones stay on one side
     train, validation = (images('train', rows['train'][r])
-                         for r in split_rows(folder.splits['train'].labels[rows['train']]))
+                         for r in split_rows(files.labels[rows['train']], first=first))
     tests = {split: Test(lambda split=split: images(split, rows[split]))
              for split in folder.splits if split != 'train'}
     pictures = folders.pictures_in(backgrounds) if backgrounds else folder.backgrounds

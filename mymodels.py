@@ -12,6 +12,7 @@ from common.quiet import keras, tf
 from keras import layers
 
 BIG = 128                # from this side on the paper uses VGG19 instead of the small classifier
+COPY = 64                # side of the copies of such images that the mask generator looks at
 MASK_BIAS = 2.           # masks start near 1 (sigmoid(2) = 0.88): see docs/log.md
 SMALL_RATE, BACKBONE_RATE = 1e-3, 1e-5   # Adam's rates in the published code
 POOLED_RATE = 1e-4       # of a backbone whose last layer was fitted first (a linear probe)
@@ -139,13 +140,19 @@ def _backbone(shape, name, weights):
     return keras.Model(inputs, net(preprocess(inputs), training=False), name=name)   # batch statistics stay
 
 
-def unet(shape, width=32, depth=None, bias=MASK_BIAS):
-    """Mask generator f_m: images -> masks (n, h, w, 1) in [0, 1], float32 whatever the precision."""
-    depth = depth or min(blocks(shape[0]), 4)
-    if shape[0] % 2**depth:
-        raise UserError(f'the mask generator halves the side {depth} times, {shape[0]} does not divide; '
-                        f'use --size {shape[0]//2**depth*2**depth}')
+def unet(shape, width=32, depth=None, copy=None):
+    """Mask generator f_m: images -> masks (n, h, w, 1) in [0, 1], float32 whatever the precision.
+
+    copy: side of the smaller copies that it looks at; their masks are enlarged. None: the images themselves.
+    """
+    side = copy or shape[0]
+    depth = depth or min(blocks(side), 4)
+    if side % 2**depth:
+        raise UserError(f'the mask generator halves the side {depth} times, {side} does not divide; '
+                        f'use --size {side//2**depth*2**depth}')
     x = inputs = keras.Input(shape, name='image')
+    if copy:
+        x = layers.Resizing(copy, copy, antialias=True, dtype='float32', name='copy')(x)
     skips = []
     for i in range(depth):
         x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'down{i}')(x)
@@ -156,12 +163,14 @@ def unet(shape, width=32, depth=None, bias=MASK_BIAS):
         x = layers.UpSampling2D(name=f'upsample{i}')(x)
         x = layers.Conv2D(width*2**i, 3, padding='same', activation='relu', name=f'up{i}')(x)
         x = layers.Concatenate(name=f'skip{i}')([x, skips[i]])
-    x = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(bias), name='logit')(x)
+    x = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(MASK_BIAS), name='logit')(x)
+    if copy:
+        x = layers.Resizing(*shape[:2], dtype='float32', name='enlarged')(x)
     mask = layers.Activation('sigmoid', dtype='float32', name='mask')(x)
     return keras.Model(inputs, mask, name='unet')
 
 
-def generator(shape, tiles=2, width=32):
+def generator(shape, tiles=2, width=None):
     """Background generator f_b: z -> logits (n, h, w, c), tiles x tiles squares made by one shared network.
 
     The tile's side is halved while it is even and above 4; that many doublings lead back. z is normal,
@@ -176,7 +185,8 @@ def generator(shape, tiles=2, width=32):
     while small % 2 == 0 and small > 4:
         small, doublings = small//2, doublings + 1
     inputs = keras.Input((tiles*tiles*small*small*channels,), name='noise')
-    filters = width*2**doublings
+    # a quarter of the filters for large images: it would cost several times what their backbone costs
+    filters = (width or (8 if shape[0] >= BIG else 32))*2**doublings
     noise = keras.Input((small, small, channels))
     x = layers.Conv2D(filters, 3, padding='same', name='conv')(noise)
     x = layers.LeakyReLU(LEAK)(x)

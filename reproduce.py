@@ -76,7 +76,9 @@ def steps(plan, name):
     """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
     args = parsed(plan, name)
     before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
-    return (*before, args.epochs*args.steps_per_epoch)
+    if getattr(args, 'freeze', None) == 'all':   # its last layer is fitted, not trained step by step
+        return (*before, 0)
+    return (*before, args.epochs*(args.steps_per_epoch or plan.images//args.batchsize))
 
 
 def steps_by_fingerprint(plans):
@@ -223,7 +225,8 @@ def checked(plan):
             return plan._replace(monochrome=not plan.dataset.startswith('folder:')), {}
         raise
     labels.known_data(args.out, plan.label, plan.digest)
-    plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG)
+    plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG or bool(args.backbone),
+                         images=len(data.train))
     if args.tables_only:
         return plan, {}
     plan.demand_possible(data)

@@ -46,11 +46,17 @@ def area(text):
 
 
 def parse(argv=None):
-    return options.parse(arguments(), argv, lambda args: 'unet', PAPER)
+    return options.parse(arguments(), argv, lambda args: 'unet', PAPER, 'train2')
 
 
 def fingerprint(args, parents, large=False):
     return options.fingerprint('train2', args, parents)
+
+
+def network_of(args, shape):
+    """Keyword arguments of mymodels.unet: of large images it looks at smaller copies."""
+    copy = {'copy': mymodels.COPY} if shape[0] >= mymodels.BIG else {}
+    return {'width': args.width, **copy}
 
 
 def total_variation(m):
@@ -98,7 +104,7 @@ def train(job, classifier, attempt):
     """One attempt from new weights: (unet, history, free area). Errors: restarts.Collapsed."""
     args, data = job.args, job.data
     keras.utils.set_random_seed(args.seed + loop.RESTART*attempt)
-    unet = mymodels.unet(data.shape, args.width)
+    unet = mymodels.unet(data.shape, **network_of(args, data.shape))
     optimizer = start.adam(job, unet.trainable_variables, args.lr)
     fill = filler(args.fill, data.shape)
     free = tf.Variable(0. if args.area == 'auto' else args.area, trainable=False, name='free_area',
@@ -137,7 +143,7 @@ def run(args):
         unet, history, found = restarts.twice(job, lambda attempt: train(job, classifier, attempt))
         back = ('otsu', 'adv') if job.data.monochrome else ('snap', 'textures', '--settle', '0.3')
         finish.write(job, finish.Outcome(
-            unet, 'unet', 'unet', history, {'width': args.width}, {'classifier': args.classifier},
+            unet, 'unet', 'unet', history, network_of(args, job.data.shape), {'classifier': args.classifier},
             ('train3.py', args.dataset, args.classifier, args.output, *back), {'area': found}))
 
 

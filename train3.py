@@ -10,7 +10,7 @@ import mymodels
 from common import cli
 from common.binarization import BINARIZE, binarizer
 from common.errors import BrokenRun, guard, UserError
-from common.geometry import dilate, dilate_between, swell_between
+from common.geometry import dilate, dilate_between, feather, swell_between
 from common.keys import Stream
 from common.quiet import tf
 from mybackgrounds import Adversary, compose
@@ -19,7 +19,7 @@ from report import snapshots
 from training import finish, loop, masks, options, start, steps, validation, weightfiles
 
 BACKS = 'black', 'noise', 'adv', 'real', 'textures'
-WITHOUT_UNET = 'heuristic', 'truth'
+WITHOUT_UNET = 'heuristic', 'truth', 'flood'
 PAPER = {'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
 
 
@@ -28,7 +28,8 @@ def arguments():
                        'textures', epochs=40, steps_per_epoch=100)
     p.add_argument('classifier', help='weights of phase 1, from which f starts')
     p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data '
-                   'set, or x > 0 grown by --dilate)')
+                   'set, or x > 0 grown by --dilate), or `flood` (photographs: all but the white that is '
+                   'reached from the frame)')
     p.add_argument('binarize', choices=BINARIZE, help="of the U-Net's masks; none: they stay soft")
     p.add_argument('back', nargs='+', choices=BACKS,
                    help='sources of backgrounds; several: images take turns')
@@ -40,6 +41,8 @@ def arguments():
     g.add_argument('--halo', type=cli.whole(0, 16), default=2,
                    help='each mask is grown by 0 to HALO pixels more, so that no rim of the old background '
                    'gives the object away')
+    g.add_argument('--feather', type=cli.whole(0, 16), default=0, metavar='R',
+                   help='soft edges of R pixels')
     g.add_argument('--clean', type=cli.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
     g = p.add_argument_group('adversary')
@@ -63,7 +66,7 @@ def arguments():
 
 
 def parse(argv=None):
-    args = options.parse(arguments(), argv, lambda args: '-'.join(args.back), PAPER)
+    args = options.parse(arguments(), argv, lambda args: '-'.join(args.back), PAPER, 'train3')
     if args.dilate is None:
         args.dilate = mydatasets.HALO if args.unet == 'truth' else 0
     return args
@@ -88,6 +91,10 @@ def mask_source(args, data, unet):
     they travel with the images."""
     if args.unet == 'truth' and data.masks:
         return None
+    if args.unet == 'flood':
+        if data.monochrome:
+            raise UserError('flood masks are what white does not reach, in colour photographs; use heuristic')
+        return mydatasets.not_white
     if args.unet in WITHOUT_UNET:
         if not data.monochrome:
             raise UserError(f'{args.unet} masks are x > 0, which says nothing in colour photographs; give '
@@ -104,12 +111,13 @@ def soft(args):
 
 def grow(m, args, key):
     """Masks ready for the composition: binary again after the warp unless they are to stay soft, grown by
-    --dilate and up to --halo pixels more, all ones for untouched images."""
+    --dilate and up to --halo pixels more, their edges soft with --feather, all ones for untouched images."""
     low, high = args.dilate, args.dilate + args.halo
     if soft(args):
         m = swell_between(m, low, high, key.fold(0))
     else:
         m = dilate_between(tf.round(m), low, high, key.fold(0))
+    m = feather(m, args.feather)
     return tf.where(key.fold(1).uniform(tf.shape(m)[0], (1, 1, 1)) < args.clean, 1., m)
 
 
@@ -232,7 +240,7 @@ def run(args):
         job = job.settled(lr=args.lr or mymodels.learning_rate(network))
         model, _ = weightfiles.load(args.classifier, 'classifier', job.data)
         unet = weightfiles.load(args.unet, 'unet', job.data)[0] if 'unet' in paths else None
-        digest = about['unet'].get('sha256') if 'unet' in paths else None
+        digest = about['unet'].get('sha256') if 'unet' in paths else args.unet
         history = train(job, model, unet, lambda mask: masks.Recipe.of(job, mask, digest))
         finish.write(job, finish.Outcome(model, 'classifier', method(args), history, network, paths,
                                          ('evaluate.py', args.dataset, args.output)))

@@ -24,7 +24,7 @@ def arguments():
 
 
 def parse(argv=None):
-    return options.parse(arguments(), argv, lambda args: 'attention')
+    return options.parse(arguments(), argv, lambda args: 'attention', script='train_att')
 
 
 def fingerprint(args, parents=(), large=False):

@@ -74,3 +74,25 @@ def swell_between(m, low, high, key):
         swollen = tf.nn.dilation2d(m, disk, [1]*4, 'SAME', 'NHWC', [1]*4)
         grown = tf.where(radius == r, swollen, grown)
     return grown
+
+
+def feather(m, radius):
+    """Masks (n, h, w, 1) with an edge that falls off over about 2 `radius` pixels; radius 0 leaves them."""
+    if not radius:
+        return m
+    blurred = m
+    for _ in range(2):   # two boxes make a tent; the rim repeated, so that the frame is no edge
+        around = tf.pad(blurred, [[0, 0], [radius, radius], [radius, radius], [0, 0]], 'SYMMETRIC')
+        blurred = tf.nn.avg_pool2d(around, 2*radius + 1, 1, 'VALID')
+    return blurred
+
+
+def flood(passable):
+    """What is reached from the frame through passable pixels, 8-connected. {0, 1} float32 (n, h, w, 1)."""
+    inside = tf.zeros_like(passable[:, 1:-1, 1:-1])
+    frame = tf.pad(inside, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=1.)
+
+    def spread(reached, grew):
+        more = tf.nn.max_pool2d(reached, 3, 1, 'SAME')*passable
+        return more, tf.reduce_any(more > reached)
+    return tf.while_loop(lambda reached, grew: grew, spread, [frame*passable, True])[0]

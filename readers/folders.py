@@ -3,6 +3,7 @@
 PATH/train/<class>/*, PATH/test*/<class>/*, and optionally PATH/masks/<the same path, any image ending> and
 PATH/backgrounds/*. Only pixels are ever read from a file: nothing in it is executed or unpickled.
 """
+import collections
 import difflib
 import hashlib
 import os
@@ -177,15 +178,26 @@ def _class_problems(folder):
     return errors, notes
 
 
+def _digest(path):
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').digest()
+
+
+def first_equal(paths):
+    """(n,) for each file the number of the first that is equal to it. Only files of equal size are read."""
+    sizes = [os.path.getsize(p) for p in paths]
+    several = {n for n, k in collections.Counter(sizes).items() if k > 1}
+    first = {}
+    return np.array([first.setdefault(_digest(p) if n in several else p, i)
+                     for i, (p, n) in enumerate(zip(paths, sizes))], int)
+
+
 def _duplicates(folder):
     """Test images that are, byte for byte, training images. Only files of equal size are read."""
-    def digest(path):
-        with open(path, 'rb') as f:
-            return hashlib.file_digest(f, 'sha256').digest()
     train, *tests = [{p: os.path.getsize(p) for p in files.paths} for files in folder.splits.values()]
     both = set(train.values()) & {n for test in tests for n in test.values()}
-    known = {digest(p): p for p, n in reversed(train.items()) if n in both}  # of several, the first is named
-    found = [(p, known.get(digest(p))) for test in tests for p, n in test.items() if n in both]
+    known = {_digest(p): p for p, n in reversed(train.items()) if n in both}  # of several, the first is named
+    found = [(p, known.get(_digest(p))) for test in tests for p, n in test.items() if n in both]
     return [f'{printable(p)}: the same file as {printable(t)}' for p, t in found if t]
 
 

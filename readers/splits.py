@@ -7,13 +7,18 @@ SPLIT_SEED = 2020        # of every split: training and validation images, and s
 VALIDATION_SHARE = 0.1
 
 
-def split_rows(y, share=VALIDATION_SHARE):
-    """(training rows, validation rows): `share` of every class, at least one, by SPLIT_SEED alone."""
+def split_rows(y, share=VALIDATION_SHARE, first=None):
+    """(training rows, validation rows): `share` of every class, at least one, by SPLIT_SEED alone.
+
+    first: (n,) rows, for each image the first that is equal to it, whose side it takes; None: all differ.
+    """
     order = np.random.RandomState(SPLIT_SEED).permutation(len(y))
     held = np.zeros(len(y), bool)
     for c in np.unique(y):
         mine = order[y[order] == c]
         held[mine[:max(1, round(share*len(mine)))]] = True
+    if first is not None:
+        held = held[first]
     return np.sort(order[~held[order]]), np.sort(order[held[order]])
 
 

@@ -12,7 +12,7 @@ from readers.reading import Reading
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """All that masks depend on, and how they are made: masks of equal recipes are equal."""
-    digest: str | None      # of the weights of phase 2; None: x > 0
+    digest: str             # of the weights of phase 2, or the rule that needs none
     binarize: str
     area: float             # for quantile masks
     dataset: str
@@ -24,7 +24,7 @@ class Recipe:
     images: object = dataclasses.field(compare=False)   # mydatagen.Images
 
     @classmethod
-    def of(cls, job, mask, digest=None):
+    def of(cls, job, mask, digest):
         args = job.args
         return cls(digest, args.binarize, args.area, args.dataset, Reading.of(args), args.limit,
                    args.precision, mask, job.data.train)

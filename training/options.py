@@ -1,19 +1,25 @@
 """The arguments that all trainers share, what --paper means, and the fingerprint of settings."""
 import argparse
+import functools
 import hashlib
 import json
 
 import mydatasets
 from common import cli
 from common.cli import positive, share, whole
+from common.errors import UserError
 from mymodels import BIG, MAX_DENSE, MAX_WIDTH
 from readers import reading
+from training import weightfiles
 
 PAPER = {'epochs': 100, 'steps_per_epoch': 0, 'batchsize': 8, 'schedule': 'constant', 'settle': 0.,
          'flip': 'yes', 'fill_outside': 'nearest', 'precision': 'float32'}
 PAPERS_BACKBONE = 'VGG19'
-# of other backbones: they start from a linear probe and need few, small steps
-BACKBONE = {'epochs': 8, 'steps_per_epoch': 0, 'batchsize': 32}
+# of other backbones: they start from a linear probe and need few, small steps; phase 2 sees 9,600 photographs
+BACKBONE = {'train1': {'epochs': 8, 'steps_per_epoch': 0, 'batchsize': 32},
+            'train2': {'batchsize': 32},
+            'train3': {'epochs': 8, 'steps_per_epoch': 0, 'batchsize': 32},
+            'train_att': {'epochs': 8, 'steps_per_epoch': 0, 'batchsize': 32}}
 METHOD_VERSION = 2   # raised by hand when settings change their meaning: old rows no longer count as done
 # arguments that do not change what is computed, or stand beside the settings in every row
 NOT_SETTINGS = ['output', 'data_dir', 'resume', 'overwrite', 'strategy', 'precision', 'deterministic',
@@ -43,6 +49,11 @@ def parser(description, example, **defaults):
     g.add_argument('--flip', choices=('auto', 'yes', 'no'), default='auto',
                    help='mirror half of the images; auto: not where a mirrored object is another one '
                    '(digits, signs)')
+    g.add_argument('--zoom', type=cli.number(1, 4), default=1., metavar='Z',
+                   help='show objects at 1/Z to Z times their size')
+    g.add_argument('--photometric', type=share, default=0., metavar='S',
+                   help='strength, 0 to 1, of what another camera and another light change: white balance, '
+                   'brightness, contrast, saturation, blur, JPEG')
     g.add_argument('--settle', type=share, default=0.6, metavar='SHARE',
                    help='of the training, at its end, on images as they are, at most mirrored')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
@@ -89,15 +100,27 @@ def network_of(args, shape):
     return {'backbone': backbone, 'head': 'pooled', 'dense': [args.dense] if args.dense else None}
 
 
-def parse(p, argv, method, paper=None):
+def on_backbone(args):
+    """Is the classifier of these arguments a backbone, other than the paper's, as told or by its sidecar?"""
+    backbone = getattr(args, 'backbone', None)
+    if getattr(args, 'classifier', None):
+        try:
+            backbone = weightfiles.read_sidecar(args.classifier).get('network', {}).get('backbone')
+        except UserError:   # told when the weights are read
+            return False
+    return backbone not in (None, PAPERS_BACKBONE)
+
+
+def parse(p, argv, method, paper=None, script='train1'):
     """Parsed arguments and, as `changed`, those that are not at their defaults.
 
-    method: args -> the name of the row, for --output. paper: what --paper means here, beside PAPER.
+    method: args -> the name of the row, for --output. paper: what --paper means here, beside PAPER. script:
+    whose defaults hold on backbones.
     """
     args = cli.parse(p, argv)
     defaults = {k: p.get_default(k) for k in vars(args)}
-    if getattr(args, 'backbone', None) not in (None, PAPERS_BACKBONE):
-        p.set_defaults(**BACKBONE)
+    if on_backbone(args):
+        p.set_defaults(**BACKBONE[script])
         args = cli.parse(p, argv)
     if args.paper:
         p.set_defaults(**PAPER, **(paper or {}))
@@ -105,6 +128,9 @@ def parse(p, argv, method, paper=None):
     args.changed = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS and v != defaults[k]}
     args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-{method(args)}-{args.seed}'
     return args
+
+
+_digest = functools.lru_cache(weightfiles.digest)   # asked for by every row of a table
 
 
 def fingerprint(script, args, parents=(), more=None):
@@ -115,5 +141,7 @@ def fingerprint(script, args, parents=(), more=None):
     others for some networks or masks, and count for those alone.
     """
     changed = {**args.changed, **(more or {})}
+    if 'backbone_weights' in changed:   # a file is what it holds, not where it lies
+        changed['backbone_weights'] = _digest(changed['backbone_weights'])
     text = json.dumps([METHOD_VERSION, script, changed, list(parents)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -8,8 +8,8 @@ from common import cli
 from common.errors import UserError
 from readers import folders, reading
 from readers.reading import Reading
-from training import identity, runlog, weightfiles
-from training.recipes import MONOCHROME, PHOTOGRAPHS, RECIPES
+from training import identity, options, runlog, weightfiles
+from training.recipes import BACKBONES, MONOCHROME, PHOTOGRAPHS, RECIPES
 
 
 def add_arguments(p):
@@ -22,6 +22,8 @@ def add_arguments(p):
                    "part of a folder's path")
     p.add_argument('--limit', type=cli.whole(1), help='as for the trainers')
     p.add_argument('--batchsize', type=cli.whole(1), help="as for the trainers; None: the recipe's")
+    p.add_argument('--backbone', help='as for train1.py; the rows are then those of ImageNet networks')
+    p.add_argument('--backbone-weights', metavar='imagenet|none|FILE', help='as for train1.py')
     p.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'),
                    help='as for the trainers')
     reading.add_arguments(p)
@@ -51,6 +53,7 @@ class Plan(NamedTuple):
     seed: int
     monochrome: bool
     large: bool = False   # are its images for backbones?
+    images: int = 0       # for training; 0: not known
 
     def __str__(self):
         return f'{self.label}, seed {self.seed}'
@@ -74,6 +77,8 @@ class Plan(NamedTuple):
     @property
     def phases(self):
         """{name: Phase} of all rows that this data set can have, and of those before them."""
+        if self.args.backbone:
+            return BACKBONES
         return MONOCHROME if self.monochrome else PHOTOGRAPHS
 
     def demand_possible(self, data):
@@ -88,7 +93,9 @@ class Plan(NamedTuple):
                             'backgrounds/, or leave the row out')
         unknown = [m for m in methods if m not in self.phases]
         if unknown:
-            raise UserError(f'{unknown[0]} is no row of photographs such as {self.dataset}; leave it out')
+            kind = 'photographs' if not data.monochrome else 'monochrome sets'
+            on = f' on {self.args.backbone}' if self.args.backbone else ''
+            raise UserError(f'{unknown[0]} is no row of {kind} such as {self.dataset}{on}; leave it out')
 
     def path(self, name):
         """Where the weights of a phase lie."""
@@ -134,10 +141,24 @@ class Plan(NamedTuple):
             raise UserError(f'{self.path(name)} holds other weights, which were not made with --out {out}, '
                             'so they stay; give another --saved, or move them away')
 
+    def on_backbone(self, script):
+        """The options of a phase on --backbone. Its defaults there stand among them: before its classifier
+        exists, nothing else tells that it will be a backbone."""
+        words = [w for k, v in options.BACKBONE[script].items() for w in (f'--{k.replace("_", "-")}', str(v))]
+        if script == 'train1':
+            words += ['--backbone', self.args.backbone]
+            if self.args.backbone_weights:
+                words += ['--backbone-weights', self.args.backbone_weights]
+        return words
+
     def argv(self, name):
         """The command line of a phase."""
         script, words = self.phases[name]
         recipe = RECIPES.get(self.dataset.partition(':')[0], {})
+        if self.args.backbone:   # before the row's own options, which win
+            recipe = {}
+            first = next((i for i, w in enumerate(words) if w.startswith('--')), len(words))
+            words = [*words[:first], *self.on_backbone(script), *words[first:]]
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name), *Reading.of(self.args).words()]

@@ -15,8 +15,13 @@ BASE, UNET = '{baseline}', '{unet}'
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 
 
-def phases(binarize, best, real):
-    """{name: Phase} with that binarisation of masks. best: sources; real: the bound, on real backgrounds."""
+# what another camera and place change beside the background (chosen on validation images: docs/log.md)
+FIELD = '--zoom', '1.5', '--photometric', '0.5'
+
+
+def phases(binarize, best, real, long=LONG):
+    """{name: Phase} with that binarisation of masks. best: sources; real: the bound, on real backgrounds;
+    long: options that make a row as long as Best."""
     def phase3(*back, mask=UNET):
         return Phase('train3', (BASE, mask, binarize, *back))
     return {
@@ -33,10 +38,12 @@ def phases(binarize, best, real):
         'untrained': phase3('adv', '--generator', 'untrained'),
         'redrawn': phase3('adv', '--generator', 'redrawn'),
         # at the length of Best, so that equals are compared
-        'baseline-long': Phase('train1', LONG),
-        'proposal-long': phase3('adv', *LONG),
-        'textures-long': phase3('textures', *LONG),
-        'best': phase3(*best, *LONG),
+        'baseline-long': Phase('train1', long),
+        'proposal-long': phase3('adv', *long),
+        'textures-long': phase3('textures', *long),
+        'best': phase3(*best, *long),
+        # what augmentation alone brings, at the length of Best
+        'augment': Phase('train1', (*FIELD, *long)),
         # the paper's ablation of the source of backgrounds
         'black': phase3('black'),
         'noise': phase3('noise'),
@@ -61,7 +68,15 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 del PHOTOGRAPHS['textures-long']   # which is Best there
-METHODS = [m for m in MONOCHROME if m != 'unet']
+# ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
+# (Its 16 epochs of phase 3 come on top of the 8 of phase 1; rows of phase 1 alone get all 24)
+BACKBONES = phases('snap', ('textures', *FIELD), None, ('--epochs', '16')) | {
+    'probe': Phase('train1', ('--freeze', 'all')),
+    'baseline-long': Phase('train1', ('--epochs', '24')),
+    'augment': Phase('train1', (*FIELD, '--epochs', '24')),
+    'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD, '--epochs', '16'))}
+del BACKBONES['real']
+METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
     # as many as bring its validation images, plain and on shapes, to where the curves are flat (docs/log.md)

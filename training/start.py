@@ -118,7 +118,8 @@ def adam(job, variables, rate):
 def augmentation(job):
     """The `augmenter` of the run: the end of training shows the images as they are."""
     until = round((1 - job.args.settle)*job.steps)
-    return augmenter(job.args.flip == 'yes', job.args.fill_outside, until)
+    return augmenter(job.args.flip == 'yes', job.args.fill_outside, until, job.args.zoom,
+                     job.args.photometric)
 
 
 def augmented(augment):

@@ -33,15 +33,21 @@ def versions():
             'numpy': np.__version__}
 
 
+def digest(path):
+    """SHA-256 of a file, or the path itself where there is none."""
+    if not os.path.isfile(path):
+        return path
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
+
+
 def save(model, path, **about):
     """Writes weights, then the sidecar that says what they are. about: kind, dataset, shape, classes ..."""
     name = stem(path)
     with whole_file(name + '.weights.h5') as temporary:
         # Keras insists on the ending; the temporary name already has it
         model.save_weights(temporary)
-    with open(name + '.weights.h5', 'rb') as f:
-        digest = hashlib.file_digest(f, 'sha256').hexdigest()
-    about = {**about, 'sha256': digest, 'versions': versions(),
+    about = {**about, 'sha256': digest(name + '.weights.h5'), 'versions': versions(),
              'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
     write_json(name + '.json', about)
     return name + '.weights.h5'
@@ -52,7 +58,7 @@ BUILDERS = {'classifier': lambda a: classifier(a['shape'], len(a['classes']), **
             'attention': lambda a: attention(a['shape'], len(a['classes']), **a.get('network', {}))}
 
 
-OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth'},
+OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth', 'copy'},
             'attention': {'backbone', 'head', 'width', 'dense', 'tau'}}
 
 
@@ -104,6 +110,8 @@ def _check_sidecar(about, name):
     need(head is None or backbone and head in HEADS, 'head', f'one of {", ".join(HEADS)}, of a backbone')
     for field, most in (('width', MAX_WIDTH), ('depth', 8)):
         need(network.get(field) is None or whole(network[field], 1, most), field, 'a small whole number')
+    need(network.get('copy') is None or whole(network['copy'], 8, shape[0]), 'copy',
+         'a side that is not larger')
     need(dense is None or (isinstance(dense, list) and 1 <= len(dense) <= 4
                            and all(whole(d, 1, MAX_DENSE) for d in dense) if backbone
                            else whole(dense, 1, MAX_DENSE)), 'dense', 'small whole numbers')
@@ -118,7 +126,7 @@ def _least_bytes(about):
     side, network = about['shape'][0], about.get('network', {})
     width, dense = network.get('width') or 32, network.get('dense')
     if about['kind'] == 'unet':
-        depth = network.get('depth') or min(blocks(side), 4)
+        depth = network.get('depth') or min(blocks(network.get('copy') or side), 4)
         return 4*9*width*2**(depth - 1)*width*2**depth
     if network.get('backbone'):   # none has fewer than 512 features, nor halves more than five times
         pooled = network.get('head') == 'pooled'
@@ -152,8 +160,8 @@ def load(path, kind=None, like=None):
         _demand_alike(about, name, like)
     model = BUILDERS[about['kind']](about)
     with open(name + '.weights.h5', 'rb') as f:
-        digest = hashlib.file_digest(f, 'sha256').hexdigest()
-    if about.get('sha256') not in (None, digest):
+        found = hashlib.file_digest(f, 'sha256').hexdigest()
+    if about.get('sha256') not in (None, found):
         raise UserError(f'{name}.weights.h5 is not the file that {name}.json describes; copy both files '
                         'again')
     read_arrays(model, name + '.weights.h5')
