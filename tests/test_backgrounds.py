@@ -4,7 +4,7 @@ import pytest
 
 import mybackgrounds
 from common.errors import UserError
-from common.geometry import dilate, dilate_between
+from common.geometry import dilate, dilate_between, feather, flood
 from common.keys import Key
 from common.quiet import tf
 from training.validation import validation_shapes
@@ -106,6 +106,26 @@ def test_each_mask_is_dilated_by_a_radius_of_its_own():
     m[:, 7, 7] = 1
     areas = dilate_between(tf.constant(m), 0, 2, Key.of(0)).numpy().sum((1, 2, 3))
     assert set(areas) == {1, 5, 13}   # disks of radius 0, 1 and 2
+
+
+def test_feathered_masks_fall_off_on_both_sides_of_the_edge_and_stay_where_they_touch_the_frame():
+    m = np.zeros((1, 20, 20, 1), np.float32)
+    m[:, :, 10:] = 1
+    soft = feather(tf.constant(m), 2).numpy()[0, :, :, 0]
+    assert np.allclose(soft, soft[:1]) and (np.diff(soft[0]) >= 0).all()
+    assert soft[0, 5] == 0 and soft[0, -1] == 1 and np.isclose(soft[0, 9] + soft[0, 10], 1)
+    assert np.array_equal(feather(tf.constant(m), 0), m)
+
+
+def test_flood_reaches_what_an_image_library_reaches():
+    from skimage import measure
+    open_ = (np.random.RandomState(0).uniform(size=(6, 24, 24)) < 0.45).astype(np.float32)
+    reached = flood(tf.constant(open_[..., None])).numpy()[..., 0]
+    for mine, cells in zip(reached, open_):
+        labels = measure.label(cells, connectivity=2)
+        frame = set(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])) - {0}
+        assert np.array_equal(mine, np.isin(labels, list(frame)))
+    assert 0 < reached.sum() < open_.sum()
 
 
 def test_border_colour_ignores_the_object_and_what_stands_on_the_bottom():

@@ -189,3 +189,36 @@ def test_pixels_become_numbers_from_0_to_1():
 def test_batches_that_cannot_be_made_are_refused(batchsize, parts, word):
     with pytest.raises(UserError, match=word):
         batches(numbered(), plain, batchsize, 0, 0, (parts, slice(None)))
+
+
+# Another camera, another place
+
+def test_zoomed_objects_are_larger_and_smaller_and_their_masks_with_them():
+    x, m = disks(200)
+    warped, mask = augmenter(zoom=2.)(x, m, Key.of(0))
+    brightness = tf.reduce_max(warped, (1, 2, 3), keepdims=True)/0.5
+    assert np.allclose(warped, 0.5*mask*brightness, atol=1e-5)
+    whole = mask.numpy()[:, [0, -1]].max((1, 2, 3)) + mask.numpy()[:, :, [0, -1]].max((1, 2, 3)) == 0
+    areas = (mask.numpy().sum((1, 2, 3))/m.numpy().sum((1, 2, 3)))[whole]
+    assert 0.2 < areas.min() < 0.35 and areas.max() > 2.5
+
+
+@pytest.mark.parametrize('channels', (1, 3))
+def test_photometric_changes_are_a_function_of_the_key_and_end_when_they_are_to_end(channels):
+    x = tf.constant(np.random.default_rng(0).uniform(0.2, 0.8, (40, 16, 16, channels)).astype(np.float32))
+    augment = augmenter(until=2, strength=1.)
+    change = tf.function(lambda x, step: augment(x, None, Key.of(0, step))[0])
+    plain = augmenter(until=2)
+    first, again, other, ended = (change(x, tf.constant(i)).numpy() for i in (0, 0, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(ended, plain(x, None, Key.of(0, 2))[0])
+    assert first.min() >= 0 and first.max() <= 1
+    assert not np.allclose(first, plain(x, None, Key.of(0, 0))[0], atol=0.05)
+
+
+def test_photometric_strength_bounds_what_changes_and_each_image_has_its_own_light():
+    grey = tf.fill((300, 16, 16, 3), 0.5)
+    means = {s: mydatagen.photometric(s)(grey, Key.of(1)).numpy().mean((1, 2)) for s in (0.1, 1.)}
+    assert abs(means[0.1] - 0.5).max() < 0.1 < 0.25 < abs(means[1.] - 0.5).max()
+    assert len(np.unique(means[1.].round(4), axis=0)) > 290
+    assert np.std(means[1.][:, 0] - means[1.][:, 2]) > 0.05   # white balance: the channels differ

@@ -51,6 +51,18 @@ def test_validation_has_every_class_even_of_tiny_sets():
     assert set(y[split_rows(y)[1]]) == set(range(10))
 
 
+def test_equal_photographs_stay_on_one_side_of_the_split(tmp_path):
+    toys.photographs(str(tmp_path), each=30)
+    for name in ('cat', 'dog'):
+        folder = tmp_path/'train'/name
+        for i in range(15):
+            (folder/f'{i}-again.png').write_bytes((folder/f'{i}.png').read_bytes())
+    data = load(f'folder:{tmp_path}', size=16)
+    assert len(data.train) + len(data.validation) == 90
+    train, held = ({x.tobytes() for x in images.x} for images in (data.train, data.validation))
+    assert len(held) >= 6 and not train & held
+
+
 @pytest.mark.parametrize('limit', (20, 37, 100))
 def test_limited_sets_are_that_large_keep_all_classes_and_grow_by_adding(limit):
     y = np.sort(np.random.RandomState(0).randint(0, 10, 1000))   # even when the file is sorted by class

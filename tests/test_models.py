@@ -303,3 +303,14 @@ def test_weights_of_a_wider_network_are_refused(saved):
     sidecar.write_text(json.dumps(about | {'network': {'width': 8, 'dense': 8}}))
     with pytest.raises(UserError, match='w.weights.h5'):
         weightfiles.load(saved[1])
+
+
+def test_masks_of_large_photographs_are_found_on_smaller_copies(tmp_path):
+    net = mymodels.unet((224, 224, 3), width=2, copy=64)
+    assert net.get_layer('down0').output.shape[1:3] == (64, 64)   # copies of 64 pixels, whatever the side
+    x = np.zeros((1, 224, 224, 3), np.float32)
+    assert net(x).shape == (1, 224, 224, 1)
+    about = {'kind': 'unet', 'network': {'width': 2, 'copy': 64}, 'shape': [224, 224, 3],
+             'classes': ['a', 'b'], 'dataset': 'photos', 'method': 'unet', 'seed': 0}
+    weightfiles.save(net, str(tmp_path/'u'), **about)
+    assert np.allclose(weightfiles.load(str(tmp_path/'u'), 'unet')[0](x), net(x))

@@ -324,3 +324,25 @@ def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
     plans = [reproduce.Plan(reproduce.parse([n]), n, 0, not n.startswith('folder:')) for n in names]
     pages.write_tables(str(tmp_path), names, reproduce.steps_by_fingerprint(plans))
     assert (tmp_path/'tables.md').read_text() == text_of('results/tables.md')
+
+
+# Rows of ImageNet networks
+
+def backbone_plan(weights, name='photos'):
+    words = ['folder:x', '--backbone', 'MobileNetV2', '--backbone-weights', str(weights), '--size', '128',
+             '--name', name]
+    return reproduce.Plan(reproduce.parse(words), 'folder:x', 0, False, True)
+
+
+def test_rows_on_a_backbone_do_not_depend_on_where_its_weights_lie(tmp_path):
+    for name, content in (('a', b'1'), ('b', b'1'), ('c', b'2')):
+        (tmp_path/name).write_bytes(content)
+    a, b, c = ({m: reproduce.fingerprint(backbone_plan(tmp_path/name), m)
+                for m in ('probe', 'baseline', 'augment', 'unet', 'best', 'best-flood')} for name in 'abc')
+    assert a == b and all(a[m] != c[m] for m in a) and len(set(a.values())) == len(a)
+
+
+def test_the_options_of_a_row_win_over_the_defaults_of_backbones():
+    argv = {m: reproduce.parsed(backbone_plan('none'), m) for m in ('baseline', 'best', 'unet')}
+    assert argv['baseline'].epochs == options.BACKBONE['train1']['epochs'] < argv['best'].epochs
+    assert argv['best'].zoom > 1 and argv['best'].batchsize == argv['unet'].batchsize == 32
