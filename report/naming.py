@@ -8,17 +8,21 @@ UNSEEN_MEAN = 'unseen mean'
 NO_HALO = '-nohalo'      # ends the names of tests whose backgrounds reach up to the object
 MISSING = '–'
 
-DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs'}
-METHODS = {'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
+DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs',
+            'office31-128': 'Office-31, 128 pixels', 'office31-224': 'Office-31, 224 pixels'}
+METHODS = {'probe': 'Linear probe', 'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
            'plain': 'Proposal, plain adversary', 'untrained': 'Generator never trained',
            'redrawn': 'Generator redrawn at every step', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
-           'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'proposal-long': 'Proposal (long)',
-           'textures-long': 'Textures (long)', 'best': 'Best'}
+           'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
+           'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best', 'best-flood': 'Best, masks by flooding white'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
 ON_PHOTOGRAPHS = {'best': 'Best (textures)', SHORT: 'Textures and adversary'}
 MEANINGS = {
+    'probe': 'the last layer alone, fitted on the features of an ImageNet network',
+    'augment': 'Baseline (long) with scale and light varied, without any new background',
+    'best-flood': 'Best with the masks of a rule, what white flooded from the frame does not reach',
     'baseline': 'the classifier of phase 1, trained on the images as they are',
     'attention': "the paper's other baseline, AG-CNN (Guan et al. 2018)",
     'proposal': "the paper's method: backgrounds of a generator that is trained against the classifier",
@@ -34,7 +38,8 @@ MEANINGS = {
     'best': 'textures and adversary, each behind every second image'}
 REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
                  True: "trained as long as Best, on the set's own photographs of backgrounds"}
-MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer',
+MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer; on ImageNet networks also with the '
+                                   'augmentation of Augmented',
                            SHORT: 'textures and adversary, each behind every second image'}
 
 # What of Best matters, each against the first: one thing changed in each
@@ -50,10 +55,12 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             ('untrained', 'textures'), ('proposal', 'black'), ('proposal', 'noise'), (SHORT, 'proposal'),
             (SHORT, 'textures'), ('best', 'proposal-long'), ('best', 'textures-long'),
             ('textures-long', 'proposal-long'), ('proposal-long', 'baseline-long'),
-            ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('best', 'real'))
+            ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('augment', 'baseline-long'),
+            ('best', 'augment'), ('best', 'best-flood'), ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '
                      'their own phase 1 besides.',
+    'augment': 'Augmented has all its steps in phase 1 too.',
     'real': 'Real trains on the six patterns themselves, with true masks: a bound, so it is compared on them '
             'alone.'}   # of monochrome sets; on photographs Real is an equal of Best
 
