@@ -14,7 +14,8 @@ METHODS = {'probe': 'Linear probe', 'baseline': 'Baseline', 'attention': 'Attent
            'plain': 'Proposal, plain adversary', 'untrained': 'Generator never trained',
            'redrawn': 'Generator redrawn at every step', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
-           'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best', 'best-flood': 'Best, masks by flooding white'}
+           'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
+           'best-flood': 'Best, masks by flooding white'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'

@@ -93,6 +93,6 @@ RECIPES = {
                'train2': ('--batchsize', '64'),
                'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
-    | dict.fromkeys(['best', 'real', 'baseline-long', 'proposal-long', 'textures-long'],
+    | dict.fromkeys(['best', 'real', 'augment', 'baseline-long', 'proposal-long', 'textures-long'],
                     ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
