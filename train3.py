@@ -8,6 +8,7 @@ import mybackgrounds
 import mydatasets
 import mymodels
 from common import cli
+from common.ascent import Ascent
 from common.binarization import BINARIZE, binarizer
 from common.errors import BrokenRun, guard, UserError
 from common.geometry import dilate, dilate_between, feather, swell_between
@@ -18,7 +19,7 @@ from mydatagen import to_float
 from report import snapshots
 from training import finish, loop, masks, options, start, steps, validation, weightfiles
 
-BACKS = 'black', 'noise', 'adv', 'real', 'textures'
+BACKS = 'black', 'noise', 'adv', 'real', 'textures', 'pixels'
 WITHOUT_UNET = 'heuristic', 'truth', 'flood'
 PAPER = {'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
 
@@ -32,7 +33,8 @@ def arguments():
                    'reached from the frame)')
     p.add_argument('binarize', choices=BINARIZE, help="of the U-Net's masks; none: they stay soft")
     p.add_argument('back', nargs='+', choices=BACKS,
-                   help='sources of backgrounds; several: images take turns')
+                   help='sources of backgrounds; several: images take turns. pixels: the worst that ascent '
+                   'on the pixels finds behind each image')
     g = p.add_argument_group('composition')
     g.add_argument('--area', type=cli.part, default=0.2, help='for `quantile` masks')
     g.add_argument('--dilate', type=cli.whole(0, 64),
@@ -60,6 +62,9 @@ def arguments():
     g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
                    help='every K-th adversarial background is new and trains the generator, the others are '
                    'remembered ones')
+    g.add_argument('--ascent-steps', type=cli.whole(1, 100), default=5, metavar='K',
+                   help='of `pixels`, from random textures')
+    g.add_argument('--ascent-rate', type=cli.part, default=0.2, metavar='R', help='of one of these steps')
     g.add_argument('--imsave', action='store_true',
                    help='a picture of backgrounds and compositions every epoch')
     return p
@@ -126,7 +131,8 @@ def grow(m, args, key):
 def sources(args, data, adversary=None):
     """The sources of the arguments, in their order. adversary: the one for `adv`."""
     found = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
-             'adv': adversary}
+             'adv': adversary,
+             'pixels': Ascent(mybackgrounds.textures, args.ascent_steps, args.ascent_rate)}
     if 'real' in args.back:
         if data.backgrounds is not None:
             found['real'] = mybackgrounds.photographs(data.backgrounds)
@@ -155,6 +161,11 @@ def make_prepare(augment, back, args):
 
 # The two players
 
+def loss_behind(model, x, y, m):
+    """b -> the loss of each image of a batch on the background b."""
+    return lambda b: steps.task_loss(y, model(compose(x, m, b)))
+
+
 def make_step(model, optimizer, mask, back, args, optimizer_back=None):
     """The min-max step on prepared batches: one value, one composition, one tape. optimizer_back: of the
     Adversary among the sources, if it learns."""
@@ -171,9 +182,18 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
                 parts.append(batch[f'b{i}'])
         return mybackgrounds.interleave(parts, len(x)), fresh
 
+    def ascended(batch, m):
+        """The batch with the backgrounds of `pixels` where ascent has led them."""
+        for i, source in enumerate(back):
+            if isinstance(source, Ascent):
+                own = (part[i::len(back)] for part in (batch['x'], batch['y'], m))
+                batch = {**batch, f'b{i}': source.worse(batch[f'b{i}'], loss_behind(model, *own))}
+        return batch
+
     def step(batch, key):
         x = batch['x']
         m = batch['m'] if 'm' in batch else grow(mask(x), args, key.fold(Stream.GROWTH))
+        batch = ascended(batch, m)
         with tf.GradientTape() as tape:
             b, fresh = backgrounds(batch, key)
             logits = model(compose(x, m, b), training=True)

@@ -4,6 +4,7 @@ import pytest
 
 import mybackgrounds
 from common.errors import UserError
+from common.ascent import ascend
 from common.geometry import dilate, dilate_between, feather, flood
 from common.keys import Key
 from common.quiet import tf
@@ -221,3 +222,18 @@ def test_mixed_sources_take_turns_whatever_the_batch_size(n):
     sources = [lambda x, key, v=v: tf.fill(tf.shape(x), v) for v in (0.1, 0.2, 0.3)]
     b = mixed(sources)(images(n), Key.of(0)).numpy()
     assert np.allclose(b[:, 0, 0, 0], [(0.1, 0.2, 0.3)[i % 3] for i in range(n)])
+
+
+# Ascent on the pixels
+
+def test_ascent_finds_worse_backgrounds_in_the_range_and_none_behind_the_object():
+    x, m, start = (tf.constant(np.random.RandomState(i).uniform(size=(4, 8, 8, 1)).astype(np.float32))
+                   for i in range(3))
+    m = tf.round(m)
+
+    def loss(b):
+        return tf.reduce_sum(tf.square(compose(x, m, b) - 0.4), (1, 2, 3))
+    few, many = (ascend(loss, start, [0.1]*k).numpy() for k in (2, 20))
+    assert (loss(start) < loss(few)).numpy().all() and (loss(few) < loss(many)).numpy().all()
+    assert few.min() >= 0 and few.max() <= 1 and set(np.unique(many[m == 0])) <= {0, 1}
+    assert np.array_equal(many[m == 1], start.numpy()[m == 1])

@@ -1,0 +1,34 @@
+"""The worst background of each image: ascent on its pixels, the limit of any generator of backgrounds.
+
+Adversarial training (Madry et al. 2018) with the background in the place of a perturbation.
+"""
+from typing import NamedTuple
+
+from common.quiet import tf
+
+
+def ascend(loss, b, rates):
+    """b after a step of each rate along the sign of the loss's gradient, in [0, 1], without a gradient.
+
+    loss: backgrounds (n, h, w, c) in [0, 1] -> the loss of each image, (n,).
+    """
+    for rate in rates:
+        with tf.GradientTape() as tape:
+            tape.watch(b)
+            value = tf.reduce_sum(loss(b))
+        b = tf.clip_by_value(b + rate*tf.sign(tape.gradient(value, b)), 0., 1.)
+    return tf.stop_gradient(b)
+
+
+class Ascent(NamedTuple):
+    """A source of backgrounds that looks at each image: `steps` steps of ascent from those of `start`."""
+    start: object   # (x, key) -> b
+    steps: int
+    rate: float     # of a step, in [0, 1]
+
+    def __call__(self, x, key):
+        """Where the ascent starts, which needs no weights."""
+        return self.start(x, key)
+
+    def worse(self, b, loss):
+        return ascend(loss, b, [self.rate]*self.steps)
