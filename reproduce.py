@@ -30,7 +30,6 @@ from training.plans import Plan
 from training.recipes import MAIN, METHODS
 
 SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
-MASKS = {'unet-otsu': 'otsu', 'unet-snap': 'snap'}   # rows of masks, and how they are binarised
 
 
 def parse(argv=None):
@@ -185,7 +184,7 @@ def missing_masks(plan):
     rows = rowfile.find(rowfile.read(os.path.join(plan.args.out, 'masks.csv')), dataset=plan.label)
     mine = rowfile.find(rows, seed=plan.seed, settings=fingerprint(plan, 'unet'))
     known = {r['method'] for r in mine + rowfile.find(rows, method=overlap.RAW)}
-    missing = [name for name in (*MASKS, overlap.RAW) if name not in known]
+    missing = [name for name in (*plan.masks, overlap.RAW) if name not in known]
     if missing:
         try:
             mydatasets.with_truth(plan.load())
@@ -209,7 +208,8 @@ def record_masks(plan, queue):
             if name == overlap.RAW:
                 row = overlap.raw_row(overlap.MaskExam(data, test))
             else:
-                row = overlap.unet_row(unet, about, overlap.MaskExam(data, test, MASKS[name], method=name))
+                exam = overlap.MaskExam(data, test, plan.masks[name], method=name)
+                row = overlap.unet_row(unet, about, exam)
             rowfile.append(os.path.join(plan.args.out, 'masks.csv'), {**row, 'dataset': plan.label})
 
 

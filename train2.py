@@ -142,6 +142,8 @@ def run(args):
         classifier.trainable = False
         unet, history, found = restarts.twice(job, lambda attempt: train(job, classifier, attempt))
         back = ('otsu', 'adv') if job.data.monochrome else ('snap', 'textures', '--settle', '0.3')
+        if job.data.shape[0] >= mymodels.BIG:
+            back = 'cut', 'textures'
         finish.write(job, finish.Outcome(
             unet, 'unet', 'unet', history, network_of(args, job.data.shape), {'classifier': args.classifier},
             ('train3.py', args.dataset, args.classifier, args.output, *back), {'area': found}))

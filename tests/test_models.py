@@ -211,6 +211,18 @@ def test_snap_finds_the_object_that_a_blurred_mask_points_at(channels):
     assert ((m > 0.5) == true).mean() < 0.95   # the mask alone does not show it
 
 
+def test_cut_keeps_the_white_inside_of_an_object_of_two_colours_and_not_the_white_around():
+    v, u = np.mgrid[-1:1:32j, -1:1:32j]
+    true = (np.maximum(abs(u), abs(v)) < 0.6)[None, ..., None]
+    ring = true & (np.maximum(abs(u), abs(v)) > 0.25)[None, ..., None]   # white as the ground inside
+    x = np.where(ring, np.where(u[None, ..., None] < 0, [0.8, 0.1, 0.1], [0.1, 0.1, 0.8]), 0.97)
+    x = x + 0.01*np.random.default_rng(0).standard_normal(x.shape)
+    m = np.clip(filters.gaussian(true.astype(float), (0, 4, 4, 0)), 0.05, 0.9)
+    m, x = (tf.constant(a, tf.float32) for a in (m, x))
+    found = {name: binarization.BINARIZE[name](m, x).numpy() for name in ('snap', 'cut')}
+    assert np.array_equal(found['cut'], true) and not np.array_equal(found['snap'], true)
+
+
 def test_snap_keeps_the_mask_where_colours_say_nothing():
     m = np.where(uniform(1, 32, 32, 1) < 0.3, 0.9, 0.1).astype(np.float32)
     for x in (np.full((1, 32, 32, 3), 0.5, np.float32), uniform(1, 32, 32, 3, seed=5)):

@@ -57,6 +57,8 @@ def parser(description, example, **defaults):
     g.add_argument('--settle', type=share, default=0.6, metavar='SHARE',
                    help='of the training, at its end, on images as they are, at most mirrored')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')
+    g.add_argument('--warmup', type=cli.number(0, 1, below=True), default=0., metavar='SHARE',
+                   help='of the steps, at the beginning, over which the rate of `cosine` rises from 0')
     g = p.add_argument_group('data')
     reading.add_arguments(g)
     g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')

@@ -11,6 +11,8 @@ from readers.reading import Reading
 from training import identity, options, runlog, weightfiles
 from training.recipes import BACKBONES, MONOCHROME, PHOTOGRAPHS, RECIPES
 
+MASKS = {'unet-otsu': 'otsu', 'unet-snap': 'snap'}   # rows of masks, and how they are binarised
+
 
 def add_arguments(p):
     """The options that every phase of a Plan follows."""
@@ -67,6 +69,11 @@ class Plan(NamedTuple):
     def binarize(self):
         """What phase 3 makes of the masks."""
         return self.phases['best'].argv[2]
+
+    @property
+    def masks(self):
+        """{name of a row of masks: how they are binarised}."""
+        return MASKS | ({'unet-cut': 'cut'} if self.args.backbone else {})
 
     def load(self, suffix=None):
         """The data set as the phases see it. suffix: of its tests; None: the six patterns, where they can be

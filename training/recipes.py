@@ -70,7 +70,7 @@ PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap',
 del PHOTOGRAPHS['textures-long']   # which is Best there
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 # (Its 16 epochs of phase 3 come on top of the 8 of phase 1; rows of phase 1 alone get all 24)
-BACKBONES = phases('snap', ('textures', *FIELD), None, ('--epochs', '16')) | {
+BACKBONES = phases('cut', ('textures', *FIELD), None, ('--epochs', '16')) | {
     'probe': Phase('train1', ('--freeze', 'all')),
     'baseline-long': Phase('train1', ('--epochs', '24')),
     'augment': Phase('train1', (*FIELD, '--epochs', '24')),

@@ -105,9 +105,13 @@ def machine(args, precision):
 # Optimizer and augmentation
 
 def adam(job, variables, rate):
-    """Adam on the variables, its rate falling to 0 along a half cosine unless --schedule constant."""
+    """Adam on the variables, its rate falling to 0 along a half cosine unless --schedule constant, after it
+    has risen from 0 for --warmup of the steps."""
     if job.args.schedule == 'cosine':
-        rate = keras.optimizers.schedules.CosineDecay(rate, job.steps)
+        rising = round(job.args.warmup*job.steps)
+        first = {'initial_learning_rate': 0., 'warmup_target': rate, 'warmup_steps': rising} if rising else {
+            'initial_learning_rate': rate}
+        rate = keras.optimizers.schedules.CosineDecay(decay_steps=job.steps - rising, **first)
     optimizer = keras.optimizers.Adam(rate)
     if job.args.precision == 'float16':
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
