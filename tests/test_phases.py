@@ -258,7 +258,12 @@ def test_masks_that_show_nothing_everything_or_not_the_object_count_as_collapsed
 def biased(monkeypatch, *biases):
     """Mask networks of phase 2 whose masks start at sigmoid(bias), one bias an attempt."""
     build, left = mymodels.unet, list(biases)
-    monkeypatch.setattr(mymodels, 'unet', lambda shape, width: build(shape, width, bias=left.pop(0)))
+
+    def unet(shape, **network):
+        model = build(shape, **network)
+        model.get_layer('logit').bias.assign([left.pop(0)])
+        return model
+    monkeypatch.setattr(mymodels, 'unet', unet)
 
 
 def test_masks_that_stand_still_at_0_or_1_are_noticed_after_an_epoch_but_not_small_ones():
@@ -291,7 +296,7 @@ def test_masks_that_collapse_twice_end_the_run_with_exit_code_3(tmp_path, monkey
 @pytest.mark.slow
 def test_masks_that_hide_the_object_at_the_end_count_as_collapsed(tmp_path, monkeypatch, capsys):
     toys.parents(tmp_path)
-    monkeypatch.setattr(train2, 'CHANCE', 3.1)   # times 1/3: no accuracy is enough
+    monkeypatch.setattr(restarts, 'CHANCE', 3.1)   # times 1/3: no accuracy is enough
     assert train2.main(toys.argv('train2', tmp_path, 'u')) == 3
     assert 'collapsed twice: at step 4 the accuracy of f(m x)' in capsys.readouterr().err
 
