@@ -1,17 +1,25 @@
-"""Looks at a data set before training: counts of every class and split, and a sheet of pictures."""
+"""Looks at a data set before training, and at its masks before phase 3: counts, and a sheet of pictures."""
 import argparse
 import sys
 
 import numpy as np
 
+import mybackgrounds
 import mydatasets
-from common import cli
+from common import binarization, cli
 from common.errors import guard
 from common.files import printable
+from common.quiet import tf
+from mydatagen import in_order, to_float
 from readers import reading
 from readers.reading import Reading
 from report import formats
 from report.sheets import MOST, png, save_sheet
+from training import weightfiles
+
+FRAME = 4                # pixels, the border in which the ground is looked at
+MASKS = 40               # training images whose masks are shown
+CUT = 1., 0., 1.         # the colour that stands where a mask removes
 
 
 def _parts(data):
@@ -37,6 +45,32 @@ def _cells(images, paste, classes, each):
     return cells
 
 
+@tf.function(reduce_retracing=True)
+def unevenness(x):
+    """How far the frame of each image is from its border colour, mean absolute difference. (n,) in [0, 1]."""
+    apart = tf.abs(x - mybackgrounds.border_colour(x, FRAME))
+    inside = apart[:, FRAME:-FRAME, FRAME:-FRAME]
+    pixels = tf.size(apart[0]) - tf.size(inside[0])
+    return (tf.reduce_sum(apart, (1, 2, 3)) - tf.reduce_sum(inside, (1, 2, 3)))/tf.cast(pixels, tf.float32)
+
+
+def masked(args, data):
+    """(title, cells): the training images with the least plain ground, beside them what their masks keep."""
+    unet, _ = weightfiles.load(args.unet, 'unet', data)
+    binarize = binarization.binarizer(args.binarize)
+    uneven = np.concatenate([unevenness(to_float(b['x'])).numpy() for b in in_order(data.train)])
+    rows = np.argsort(-uneven, kind='stable')[:MASKS]
+    cells, colour = [], tf.constant(CUT[:data.shape[-1]])
+    for batch in in_order(data.train.take(rows)):
+        x = to_float(batch['x'])
+        m = binarize(unet(x, training=False), x)
+        kept = mybackgrounds.compose(x, m, colour)
+        for picture, part, y in zip(batch['x'].numpy(), kept.numpy(), batch['y'].numpy()):
+            pair = [picture, np.round(255*part).astype(np.uint8)]
+            cells.append((pair, [f'{len(cells) + 1} {data.classes[y]}']))
+    return f'masks ({args.binarize}) of the {len(rows)} training images with the least plain ground', cells
+
+
 def counts(parts, classes):
     """Table: images of every class in every part; tests of the same images on other backgrounds once."""
     columns, seen = {}, {}
@@ -56,18 +90,23 @@ def counts(parts, classes):
 def arguments():
     p = argparse.ArgumentParser(
         epilog='example: python look.py folder:PATH --sheet look.png',
-        description='A data set before training: counts of every class, split and test set, and a sheet of '
-        'pictures.', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description='A data set before training, and its masks before phase 3: counts of every class, split '
+        'and test set, and a sheet of pictures.', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}; monochrome ones also as '
                    'NAME_backgrounds and NAME_noises')
     p.add_argument('--sheet', type=png, metavar='FILE.png', help='to write; None: saved/DATASET-sheet.png')
     p.add_argument('--each', type=cli.whole(1, 20), default=3, metavar='K', help='pictures of each class')
     p.add_argument('--limit', type=cli.whole(1), help='use only N training images', metavar='N')
+    p.add_argument('--unet', metavar='WEIGHTS', help='of train2.py: the sheet also shows the masks of the '
+                   f'{MASKS} training images whose ground is least plain, the hardest ones')
+    p.add_argument('--binarize', choices=binarization.BINARIZE, default='otsu', help='of these masks')
     reading.add_arguments(p)
     return p
 
 
 def run(args):
+    if args.unet:
+        weightfiles.read_sidecar(args.unet)   # a wrong path is told before the data are read
     data = mydatasets.load(args.dataset, Reading.of(args), args.limit)
     parts = _parts(data)
     formats.show(counts(parts, data.classes)._replace(title=f'Images of {printable(args.dataset)}'))
@@ -76,6 +115,8 @@ def run(args):
     if data.backgrounds is not None:
         sections.append((f'backgrounds: {len(data.backgrounds):,} photographs',
                          [([b], []) for b in data.backgrounds[:12]]))
+    if args.unet:
+        sections.append(masked(args, data))
     path = args.sheet or f'saved/{mydatasets.label(args.dataset)}-sheet.png'
     save_sheet(path, sections)
     h, w, c = data.shape

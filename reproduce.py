@@ -22,10 +22,10 @@ import train_att
 from common import cli
 from common.errors import guard, UserError
 from common.files import alone
-from mymodels import BIG
+from mymodels import learning_rate
 from report import pages
 from scoring import evaluation, labels, overlap, rowfile, unseen
-from training import plans, runlog, weightfiles
+from training import options, plans, runlog, weightfiles
 from training.plans import Plan
 from training.recipes import MAIN, METHODS
 
@@ -68,14 +68,14 @@ def parsed(plan, name):
 def fingerprint(plan, name):
     """Of the settings of the whole chain of phases, known before anything is trained."""
     parents = [fingerprint(plan, p) for p in plan.parents(name)]
-    return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, plan.large)
+    return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, plan.rate)
 
 
 def steps(plan, name):
     """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
     args = parsed(plan, name)
     before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
-    if getattr(args, 'freeze', None) == 'all':   # its last layer is fitted, not trained step by step
+    if plan.phases[name].script == 'train1' and args.freeze == 'all':   # a last layer takes no steps
         return (*before, 0)
     return (*before, args.epochs*(args.steps_per_epoch or plan.images//args.batchsize))
 
@@ -225,8 +225,10 @@ def checked(plan):
             return plan._replace(monochrome=not plan.dataset.startswith('folder:')), {}
         raise
     labels.known_data(args.out, plan.label, plan.digest)
-    plan = plan._replace(monochrome=data.monochrome, large=data.shape[0] >= BIG or bool(args.backbone),
-                         images=len(data.train))
+    plan = plan._replace(monochrome=data.monochrome, images=len(data.train))
+    network = options.network_of(parsed(plan, 'baseline'), data.shape)
+    if 'backbone' in network:
+        plan = plan._replace(rate=learning_rate(network))
     if args.tables_only:
         return plan, {}
     plan.demand_possible(data)

@@ -16,8 +16,9 @@ def parse(argv=None):
     return options.parse(arguments(), argv, lambda args: 'baseline')
 
 
-def fingerprint(args, parents=(), large=False):
-    return options.fingerprint('train1', args)
+def fingerprint(args, parents=(), rate=None):
+    more = {'lr': args.lr or mymodels.POOLED_RATE} if options.on_backbone(args) else {}
+    return options.fingerprint('train1', args, more=more)
 
 
 def run(args):

@@ -49,7 +49,7 @@ def parse(argv=None):
     return options.parse(arguments(), argv, lambda args: 'unet', PAPER, 'train2')
 
 
-def fingerprint(args, parents, large=False):
+def fingerprint(args, parents, rate=None):
     return options.fingerprint('train2', args, parents)
 
 

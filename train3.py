@@ -47,6 +47,7 @@ def arguments():
                    help='soft edges of R pixels')
     g.add_argument('--clean', type=cli.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
+    options.add_freeze(p)
     g = p.add_argument_group('adversary')
     g.add_argument('--tiles', type=cli.whole(1), default=2, help='the background is TILES x TILES squares')
     g.add_argument('--lr-back', type=cli.positive, default=1e-3, help="Adam's rate of the generator")
@@ -77,13 +78,13 @@ def parse(argv=None):
     return args
 
 
-def fingerprint(args, parents, large=False):
-    """large: does the classifier stand on a backbone? Its rate counts, and so do soft masks: both were
+def fingerprint(args, parents, rate=None):
+    """rate: of the classifier where it stands on a backbone. It counts, and so do soft masks: both were
     computed otherwise before, and no recorded row has either."""
     kind = args.unet if args.unet in WITHOUT_UNET else 'unet'
     more = {}
-    if large:
-        more['lr'] = args.lr or mymodels.BACKBONE_RATE
+    if rate:
+        more['lr'] = args.lr or rate
     if soft(args):
         more['masks'] = 'soft'
     return options.fingerprint('train3', args, [*parents, kind], more)
@@ -252,13 +253,16 @@ def run(args):
         paths['unet'] = args.unet
     about = {role: weightfiles.read_sidecar(path) for role, path in paths.items()}
     network = about['classifier'].get('network', {})
-    mine = fingerprint(args, [a.get('settings') for a in about.values()], bool(network.get('backbone')))
+    rate, settings = mymodels.learning_rate(network), [a.get('settings') for a in about.values()]
+    mine = fingerprint(args, settings, rate if network.get('backbone') else None)
     job = start.begin(args, mine, about)
     if job is None:
         return
     with job.strategy.scope():
-        job = job.settled(lr=args.lr or mymodels.learning_rate(network))
+        job = job.settled(lr=args.lr or rate)
         model, _ = weightfiles.load(args.classifier, 'classifier', job.data)
+        if args.freeze:
+            mymodels.freeze(model, network.get('backbone'), args.freeze)
         unet = weightfiles.load(args.unet, 'unet', job.data)[0] if 'unet' in paths else None
         digest = about['unet'].get('sha256') if 'unet' in paths else args.unet
         history = train(job, model, unet, lambda mask: masks.Recipe.of(job, mask, digest))

@@ -27,7 +27,7 @@ def parse(argv=None):
     return options.parse(arguments(), argv, lambda args: 'attention', script='train_att')
 
 
-def fingerprint(args, parents=(), large=False):
+def fingerprint(args, parents=(), rate=None):
     return options.fingerprint('train_att', args, parents)
 
 

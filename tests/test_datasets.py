@@ -10,8 +10,9 @@ from scipy.io import savemat
 
 import look
 import mybackgrounds
-import toys
 import mydatasets
+import mymodels
+import toys
 from common import geometry
 from common.errors import UserError
 from mydatagen import to_float
@@ -19,6 +20,7 @@ from mydatasets import limited, Source, split_rows
 from toys import load
 from readers import catalogue, photographs, sources
 from report import sheets
+from training import weightfiles
 
 ROOT = toys.ROOT
 TFDS = os.path.join(ROOT, '..', 'shared', 'tfds')
@@ -300,6 +302,22 @@ def test_the_sheet_of_prates_shows_every_split_class_and_the_backgrounds(insulat
     assert [lines for _, lines in drawn['train: 12 images']] == [
         [f'{c}: 3'] for c in ('IPL', 'IPN', 'IPV', 'ISB')]
     assert all(len(pictures) == 2 for pictures, _ in drawn['test-a: 8 images'])
+
+
+def test_the_sheet_shows_the_masks_of_images_on_the_least_plain_ground(tmp_path, monkeypatch):
+    random = np.random.RandomState(0)
+    photos, drawn = toys.photographs(tmp_path/'photos', side=16), {}
+    hard = photos/'train'/'dog'/'hard.png'
+    Image.fromarray(255*random.randint(0, 2, (16, 16, 3), np.uint8)).save(hard)
+    weightfiles.save(mymodels.unet((16, 16, 3), 4), str(tmp_path/'u'), kind='unet', dataset='photos',
+                     shape=[16, 16, 3], classes=['cat', 'dog'], network={'width': 4}, settings='u')
+    monkeypatch.setattr(look, 'save_sheet', lambda path, sections: drawn.update(sections))
+    words = [f'folder:{photos}', '--size', '16', '--unet', str(tmp_path/'u'), '--binarize', '0.5']
+    assert look.main(words) == 0
+    (first, kept), lines = next(cells for title, cells in drawn.items() if title.startswith('masks (0.5)'))[0]
+    assert lines == ['1 dog'] and np.array_equal(first, np.asarray(Image.open(hard)))
+    removed = np.all(kept == [255, 0, 255], -1)   # a mask that starts near 1 keeps nearly all
+    assert kept.shape == first.shape and np.array_equal(kept[~removed], first[~removed])
 
 
 def test_looking_at_an_unknown_set_is_a_mistake(capsys):

@@ -431,9 +431,9 @@ def test_every_phase_of_a_backbone_trains_at_the_rate_of_backbones():
     for words in ([], ['--paper']):
         args = train3.parse(['toy', 'f', 'u', 'otsu', 'adv', *words])
         assert args.lr is None   # so that phase 3 asks the classifier's own network
-        assert train3.fingerprint(args, ['a']) != train3.fingerprint(args, ['a'], large=True)
+        assert train3.fingerprint(args, ['a']) != train3.fingerprint(args, ['a'], rate=1e-5)
     given = train3.parse(['toy', 'f', 'u', 'otsu', 'adv', '--lr', '1e-4'])
-    assert train3.fingerprint(given, ['a'], large=True) == train3.fingerprint(given, ['a'])
+    assert train3.fingerprint(given, ['a'], rate=1e-5) == train3.fingerprint(given, ['a'])
 
 
 @pytest.mark.slow
@@ -446,4 +446,11 @@ def test_phase_3_of_a_backbone_moves_it_slowly(tmp_path):
                      shape=[32, 32, 3], classes=['cat', 'dog'], network={'width': 4}, settings='u')
     assert train3.main([words[0], str(tmp_path/'f'), str(tmp_path/'u'), 'snap', 'textures', *words[1:],
                         '--output', str(tmp_path/'z')]) == 0
-    assert weightfiles.read_sidecar(str(tmp_path/'z'))['arguments']['lr'] == mymodels.BACKBONE_RATE
+    assert weightfiles.read_sidecar(str(tmp_path/'z'))['arguments']['lr'] == mymodels.POOLED_RATE
+    assert train3.main([words[0], str(tmp_path/'f'), 'flood', 'none', 'textures', *words[1:],
+                        '--freeze', 'block_9', '--output', str(tmp_path/'frozen')]) == 0
+    f, free, frozen = ({v.path: np.array(v) for v in weightfiles.load(str(tmp_path/name))[0].variables}
+                       for name in ('f', 'z', 'frozen'))
+    moved = [{k for k in f if not np.array_equal(f[k], other[k])} for other in (free, frozen)]
+    assert 'logits/bias' in moved[0] & moved[1]
+    assert any('block_9' in k for k in moved[0]) and not any('block_9' in k for k in moved[1])

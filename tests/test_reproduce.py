@@ -331,7 +331,7 @@ def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
 def backbone_plan(weights, name='photos'):
     words = ['folder:x', '--backbone', 'MobileNetV2', '--backbone-weights', str(weights), '--size', '128',
              '--name', name]
-    return reproduce.Plan(reproduce.parse(words), 'folder:x', 0, False, True)
+    return reproduce.Plan(reproduce.parse(words), 'folder:x', 0, False, 1e-4)
 
 
 def test_rows_on_a_backbone_do_not_depend_on_where_its_weights_lie(tmp_path):

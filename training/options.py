@@ -87,7 +87,11 @@ def add_network_arguments(p):
     g.add_argument('--dense', type=whole(1, MAX_DENSE),
                    help='units of the dense layers; None: 128, for VGG19 4096 twice, for other backbones no '
                    'such layer')
-    g.add_argument('--freeze', metavar='BLOCK|all',
+    add_freeze(g)
+
+
+def add_freeze(p):
+    p.add_argument('--freeze', metavar='BLOCK|all',
                    help='layers of the backbone that stay as they are: up to the last whose name begins with '
                    'BLOCK, or all (then only the last layer is fitted)')
 

@@ -54,7 +54,7 @@ class Plan(NamedTuple):
     dataset: str
     seed: int
     monochrome: bool
-    large: bool = False   # are its images for backbones?
+    rate: float | None = None   # of its classifier where that stands on a backbone
     images: int = 0       # for training; 0: not known
 
     def __str__(self):
