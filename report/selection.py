@@ -91,7 +91,7 @@ def unseen_tests(families, ending=''):
 
 def sources_of(method, photographs):
     """The words of a method's command line, among them the backgrounds that it trains on."""
-    plan = recipes.PHOTOGRAPHS if photographs else recipes.MONOCHROME
+    plan = recipes.BACKBONES | recipes.PHOTOGRAPHS if photographs else recipes.MONOCHROME
     return plan[method].argv if method in plan else ()
 
 

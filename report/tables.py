@@ -4,9 +4,9 @@ import math
 import mydatasets
 from report import statistics
 from report.formats import Table
-from report.naming import (ATTENTION_NOTE, CASE_STUDIES, DRONE_NOTES, in_order, MEAN, MISSING,
-                           PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE, row_names, SIX, TESTS, title_of,
-                           UNSEEN_MEAN, WORST)
+from report.naming import (ATTENTION_NOTE, CASE_STUDIES, DRONE_NOTES, ELSEWHERE, ELSEWHERE_NOTE, in_order,
+                           MEAN, MISSING, PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE, row_names, SIX,
+                           TESTS, title_of, UNSEEN_MEAN, WORST)
 from report.selection import newest, over, seen, unmarked, unseen_tests
 from scoring import adversary, rowfile, unseen
 
@@ -114,7 +114,12 @@ def tests_table(results):
         if method in drone or tests.keys() & set(names):
             lines.append([titles[method], *(cell(tests.get(t)) for t in names), *paper,
                           *steps_cells(results, method), seeds_of(tests.get(t) for t in names)])
+    others = ELSEWHERE.get(results.dataset, {}) if lines else {}
+    for name, known in others.items():
+        lines.append([name, *(f'{known[t]:.1f}' if t in known else MISSING for t in names),
+                      *[MISSING]*len(steps_title(results)), MISSING])
     paper, notes = (['paper: drone study'], [DRONE_NOTES[results.dataset]]) if drone else ([], [])
+    notes += [ELSEWHERE_NOTE] if others else []
     columns = ['method', *(t.removeprefix('test-') for t in names), *paper, *steps_title(results),
                'seeds']
     about = CASE_STUDIES.get(results.dataset, 'accuracy by test')

@@ -14,7 +14,7 @@ from common.quiet import keras, tf
 from report import comparisons, formats, naming, pages, selection, tables
 from report.naming import MEAN, SIX, TESTS, UNSEEN_MEAN, WORST
 from report.tables import cell
-from scoring.unseen import FAMILIES
+from scoring.unseen import FAMILIES, PLAIN
 from training import recipes
 
 
@@ -139,6 +139,20 @@ def test_the_insulators_stand_beside_their_own_published_numbers():
     assert table.title == 'prates: accuracy by test'
     assert table.columns == ['method', 'a', 'b', 'paper: drone study', 'seeds']
     assert any('these insulators' in n for n in table.notes)
+
+
+def test_published_rows_of_office_31_stand_below_ours_with_what_differs():
+    rows = rows_of('best', {0: .67}, ['test-webcam', 'test-dslr', 'test-amazon'], dataset='office31-128')
+    table = tables.tests_table(results_of(rows, 'office31-128'))
+    ours, *others = table.rows
+    assert ours[0] == 'Best (textures)' and all(r[0].startswith('published: ') for r in others)
+    assert line(table, 'published: ResNet-50 (Transfer-Learning-Library)') == dict(zip(
+        table.columns, ('published: ResNet-50 (Transfer-Learning-Library)', '75.8', '79.3', '–', '–')))
+    assert naming.ELSEWHERE_NOTE in table.notes
+
+
+def test_rows_of_imagenet_networks_carry_daggers_like_other_photographs():
+    assert selection.seen('best-flood', True) == set(PLAIN) and not selection.seen('augment', True)
 
 
 # Backgrounds never trained on
