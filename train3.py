@@ -196,7 +196,7 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
         batch = ascended(batch, m)
         with tf.GradientTape() as tape:
             b, fresh = backgrounds(batch, key)
-            logits = model(compose(x, m, b), training=True)
+            logits = model(compose(x, m, b))   # a backbone's batch statistics stay
             value = {'ce': tf.reduce_mean(steps.task_loss(batch['y'], logits))}
             if optimizer_back and x.shape[-1] == 1:   # a monochrome background may not fill more than half
                 value['bright'] = tf.nn.relu(steps.global_mean(fresh) - 0.5)

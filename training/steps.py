@@ -56,7 +56,7 @@ def supervised_step(model, optimizer):
     """Plain training: min_f L(f(x), y). Used by phase 1 and by the attention baseline."""
     def step(batch, key):
         with tf.GradientTape() as tape:
-            logits = model(batch['x'], training=True)
+            logits = model(batch['x'])   # a backbone's batch statistics stay
             ce = tf.reduce_mean(task_loss(batch['y'], logits))
             loss = share([ce], optimizer)
         descend(tape, loss, (optimizer, model.trainable_variables))

@@ -11,9 +11,10 @@ import toys
 import train1
 import train_att
 from common.errors import UserError
-from common.quiet import tf
+from common.quiet import keras, tf
 from mydatagen import Images
 from training import options, probe, weightfiles
+from training.steps import supervised_step
 
 SMALL = ['--backbone', 'MobileNetV3Small', '--backbone-weights', 'none']
 FAMILIES = 'MobileNetV2', 'ResNet50', 'DenseNet121', 'EfficientNetB0', 'VGG16'
@@ -67,6 +68,18 @@ def test_frozen_layers_get_no_gradient():
     assert '\n' not in str(e.value)
     with pytest.raises(UserError, match='--backbone'):
         mymodels.freeze(model, None, 'all')
+
+
+def test_batch_statistics_stay_while_a_backbone_is_trained():
+    model = mymodels.classifier((32, 32, 3), 3, 'MobileNetV2', 'none', head='pooled')
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build(model.trainable_variables)
+    before = toys.values(model)
+    batch = {'x': tf.random.uniform((4, 32, 32, 3)), 'y': tf.constant([0, 1, 2, 0])}
+    supervised_step(model, optimizer)(batch, None)
+    moved = dict(zip((v.path for v in model.variables), toys.moved(before, model), strict=True))
+    assert not any(m for path, m in moved.items() if '/moving_' in path)
+    assert any(m for path, m in moved.items() if path.endswith('/beta'))
 
 
 def test_backbones_have_defaults_of_their_own_and_nothing_else_changes():
