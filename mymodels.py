@@ -8,6 +8,7 @@ import re
 
 from common.arrays import read_arrays
 from common.errors import brief, UserError
+from common.folding import fold
 from common.quiet import keras, tf
 from keras import layers
 
@@ -136,6 +137,7 @@ def _backbone(shape, name, weights):
                         'scratch with --backbone-weights none') from e
     if weights not in (None, 'none', 'imagenet'):
         read_arrays(net, weights)
+    fold(net)
     inputs = keras.Input(shape)
     return keras.Model(inputs, net(preprocess(inputs), training=False), name=name)   # batch statistics stay
 
