@@ -71,7 +71,7 @@ def begin(args, fingerprint, parents=None):
 # Machine
 
 def classifier_of(args, parents, shape):
-    """Keyword arguments of the classifier that a phase is about: by its parent's sidecar, or its own."""
+    """Keyword arguments of the classifier that a phase is about: of its parent, or its own."""
     about = parents.get('classifier') or parents.get('global')
     return about.get('network', {}) if about else options.network_of(args, shape)
 
