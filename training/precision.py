@@ -1,8 +1,8 @@
 """What --precision auto means: a recorded table of networks and processors (benchmarks/README.md)."""
 from common.quiet import tf
 
-# networks by the beginning of their names: those that train faster in bfloat16 on processors that multiply it,
-# and one among them that does not; the small networks do. Where nothing was measured, float32
+# networks by the beginning of their names: those that train faster in bfloat16 where the processor multiplies
+# it (the small ones do), and one among them that does not. Where nothing was measured, float32
 BFLOAT16 = 'MobileNet', 'EfficientNet', 'Xception', 'VGG', 'ResNet'
 FLOAT32 = ('MobileNetV3Small',)
 NATIVE = 'avx512_bf16', 'amx_bf16'   # what processors call it when they multiply bfloat16
