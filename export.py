@@ -12,10 +12,12 @@ import numpy as np
 
 import mymodels
 from common import cli
+from common.crops import crop_largest
 from common.errors import brief, guard, UserError
 from common.files import printable, whole_file, whole_folder
 from common.quiet import silence, keras, tf
-from readers import frames
+from readers import folders, frames
+from scoring.agreement import MARGIN, agreement
 from scoring.evaluation import precision
 from training import weightfiles
 from keras import layers
@@ -26,7 +28,9 @@ OUTPUTS = {'classifier': 'probabilities', 'attention': 'probabilities', 'unet': 
 SQUARE = {'crop': 'the central square of a photograph',
           'pad': 'a whole photograph, padded to a square with the colour of its border'}
 IMAGES = 8               # random ones that the file has to agree on
-TOLERANCE = 1e-4         # of the largest output
+TOLERANCE = {False: 1e-4, True: 1e-2}   # of the largest output; True: weights in half precision
+THREADS = {'tflite': (1, 2), 'onnx': (1, 2)}   # that --check counts milliseconds with; else the format's own
+BATCH = 64               # photographs that the network looks at together
 
 
 def arguments():
@@ -38,6 +42,10 @@ def arguments():
                    help='a Keras file, a TensorFlow SavedModel (a folder), TFLite (LiteRT), or ONNX')
     p.add_argument('--output', metavar='FILE', help='to write; None: beside the weights, under their name')
     p.add_argument('--logits', action='store_true', help='the output is logits instead of probabilities')
+    p.add_argument('--float16', action='store_true',
+                   help='tflite: weights in half precision, half the size; computed in float32')
+    p.add_argument('--check', metavar='FOLDER', help='also compare the answers of file and network on all '
+                   'photographs in and below it, and take the time')
     p.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
     return p
 
@@ -55,61 +63,85 @@ def deployed(model, kind, logits=False):
     return keras.Model(x, y, name=model.name + '_of_pixels')
 
 
-# Formats. write(model, path), and read(path) -> function of float32 images, by the format's own reader
+def plain(model):
+    """The network of Keras' own layers and operations alone, so that its file needs nothing but Keras."""
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, mymodels.CropLargest):
+            return crop_largest(*args[0], layer.tau)
+        return layer(*args, **kwargs)
+    if not any(isinstance(layer, mymodels.CropLargest) for layer in model.layers):
+        return model
+    found = keras.models.clone_model(model, call_function=call)
+    found.set_weights(model.get_weights())
+    return found
 
-def write_keras(model, path):
+
+# Formats. write(model, path, float16), and read(path, threads) -> function of float32 images, by the format's
+# own reader
+
+def write_keras(model, path, float16=False):
     model.save(path)
 
 
-def read_keras(path):
+def read_keras(path, threads=None):
     model = keras.models.load_model(path, compile=False, safe_mode=True)
     return lambda x: model(x, training=False).numpy()
 
 
-def write_savedmodel(model, path):
+def write_savedmodel(model, path, float16=False):
     with contextlib.redirect_stdout(io.StringIO()):
         model.export(path, format='tf_saved_model', verbose=False)
 
 
-def read_savedmodel(path):
+def read_savedmodel(path, threads=None):
     loaded = tf.saved_model.load(path)   # kept alive by the function: its signature does not own it
     return lambda x: next(iter(loaded.signatures['serving_default'](tf.constant(x)).values())).numpy()
 
 
-def write_tflite(model, path):
+def write_tflite(model, path, float16=False):
     with tempfile.TemporaryDirectory() as folder, silence():   # its complaints come as exceptions too
         write_savedmodel(model, folder)
-        data = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if float16:
+            converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [
+                tf.float16]
+        data = converter.convert()
     with open(path, 'wb') as f:
         f.write(data)
 
 
-def read_tflite(path):
+def read_tflite(path, threads=None):
     with warnings.catch_warnings(), silence():
         warnings.simplefilter('ignore')   # of its move to a package of its own
-        run = tf.lite.Interpreter(path)
+        run = tf.lite.Interpreter(path, num_threads=threads)
+    image, output = run.get_input_details()[0]['index'], run.get_output_details()[0]['index']
+    shape = None
 
     def predict(x):
-        image, output = run.get_input_details()[0]['index'], run.get_output_details()[0]['index']
-        run.resize_tensor_input(image, x.shape)
-        with silence():
-            run.allocate_tensors()
+        nonlocal shape
+        if x.shape != shape:
+            run.resize_tensor_input(image, x.shape)
+            with silence():
+                run.allocate_tensors()
+            shape = x.shape
         run.set_tensor(image, x)
         run.invoke()
         return run.get_tensor(output)
     return predict
 
 
-def write_onnx(model, path):
+def write_onnx(model, path, float16=False):
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silence():
         warnings.simplefilter('ignore')
         signature = [keras.InputSpec(shape=model.input_shape, dtype='float32', name='image')]
         model.export(path, format='onnx', verbose=False, input_signature=signature)
 
 
-def read_onnx(path):
+def read_onnx(path, threads=None):
     import onnxruntime
-    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0   # 0: as many as there are cores
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     name = session.get_inputs()[0].name
     return lambda x: session.run(None, {name: x})[0]
 
@@ -118,8 +150,11 @@ WRITE = {'keras': write_keras, 'savedmodel': write_savedmodel, 'tflite': write_t
 READ = {'keras': read_keras, 'savedmodel': read_savedmodel, 'tflite': read_tflite, 'onnx': read_onnx}
 
 
-def demand(format):
-    """Errors: UserError when packages of the format are missing."""
+def demand(args):
+    """Errors: UserError when packages of the format are missing, or an option is not for it."""
+    format = args.format
+    if args.float16 and format != 'tflite':
+        raise UserError(f'--float16 is for tflite, not for {format}; leave it out, or take --format tflite')
     missing = [name for name in PACKAGES.get(format, ()) if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f'--format {format} needs packages that are not installed; pip install '
@@ -139,20 +174,50 @@ def check_output(path, format, overwrite):
                         '--output')
 
 
-def difference(read, path, model, kind, logits, seed=0):
+def answer(model, kind, logits):
+    """The network as the file is to answer: pixels 0..255 (n, h, w, c) -> outputs."""
+    def outputs(pixels):
+        y = model(pixels/np.float32(255), training=False)
+        return y if kind == 'unet' or logits else tf.nn.softmax(y)
+    return outputs
+
+
+def difference(run, model, kind, logits, seed=0):
     """Largest difference of the written file from the network on random images, over the largest output."""
     pixels = np.random.default_rng(seed).integers(0, 256, (IMAGES, *model.input_shape[1:]), np.uint8)
-    wanted = model(pixels.astype(np.float32)/np.float32(255), training=False)
-    if kind != 'unet' and not logits:
-        wanted = tf.nn.softmax(wanted)
-    wanted, found = wanted.numpy(), read(path)(pixels.astype(np.float32))
+    pixels = pixels.astype(np.float32)
+    wanted, found = answer(model, kind, logits)(pixels).numpy(), run(pixels)
     if found.shape != wanted.shape or not np.isfinite(found).all():
         return np.inf
     return float(np.abs(found - wanted).max()/max(np.abs(wanted).max(), 1e-6))
 
 
+def pictures(folder):
+    """Paths of the photographs of --check. Errors: UserError for none."""
+    found = folders.pictures_below(folder) if os.path.isdir(folder) else []
+    if not found:
+        raise UserError(f'--check {printable(folder)}: no images in or below it; give another folder')
+    return found
+
+
+def check(path, args, model, about, photographs):
+    """Compares file and network on photographs, and says in what time. Errors: UserError if they differ."""
+    frame = frames.frame_of(about, weightfiles.fit_of(about))
+    for threads in THREADS.get(args.format, (None,)):
+        found = agreement(READ[args.format](path, threads), answer(model, about['kind'], False),
+                          (x for _, x in frames.batches(photographs, frame.read, BATCH)))
+        words = '' if threads is None else f', {threads} thread' + 's'*(threads > 1)
+        print(f'the same answer on {found.same} of {found.compared} photographs (of {found.photographs}, '
+              f'those with a margin above {MARGIN:g}); {found.milliseconds:.1f} ms a photograph{words}')
+        if found.same < found.compared:
+            raise UserError(f'{printable(path)} answers otherwise than the network on '
+                            f'{found.compared - found.same} photographs; take another --format'
+                            + ', or leave out --float16'*args.float16)
+
+
 def run(args):
-    demand(args.format)
+    demand(args)
+    photographs = pictures(args.check) if args.check else []
     path = args.output or weightfiles.stem(args.weights) + ENDINGS[args.format]
     ending = ENDINGS[args.format]
     if ending.startswith('.') and not path.endswith(ending):
@@ -162,26 +227,37 @@ def run(args):
         model, about = weightfiles.load(args.weights)
         if args.logits and about['kind'] == 'unet':
             raise UserError('a mask generator has no logits to give; leave out --logits')
+        if photographs and about['kind'] == 'unet':
+            raise UserError('a mask generator has no answer to compare; leave out --check')
         apart = write(path, args, model, about['kind'])
-    report(path, args, about, apart)
+        report(path, args, about, apart)
+        if photographs:
+            check(path, args, model, about, photographs)
 
 
 def write(path, args, model, kind):
     """Writes the file; its `difference` from the network. Errors: UserError, and no file is left."""
     with (whole_folder if args.format == 'savedmodel' else whole_file)(path) as temporary:
         try:
-            WRITE[args.format](deployed(model, kind, args.logits), temporary)
-            apart = difference(READ[args.format], temporary, model, kind, args.logits)
+            source = plain(model) if args.format == 'keras' else model
+            WRITE[args.format](deployed(source, kind, args.logits), temporary, args.float16)
+            apart = difference(READ[args.format](temporary), model, kind, args.logits)
         except (UserError, OSError):
             raise
         except Exception as e:   # converters raise whatever their parts raise
             raise UserError(f'{args.format} cannot hold this {kind} ({brief(e, 60)}); take another --format, '
                             'savedmodel for example') from e
-        if not apart <= TOLERANCE:
+        if not apart <= TOLERANCE[args.float16]:
             raise UserError(f'the {args.format} file answers otherwise than the network (by {apart:.1e} of '
                             'the largest output), so it was removed; take another --format, savedmodel for '
                             'example')
     return apart
+
+
+def bytes_of(path):
+    """Size of a file, or of all that lies in a folder."""
+    inside = [os.path.join(folder, f) for folder, _, files in os.walk(path) for f in files]
+    return sum(map(os.path.getsize, inside or [path]))
 
 
 def pixels_of(about):
@@ -199,15 +275,13 @@ def report(path, args, about, apart):
     (h, w, c), kind = about['shape'], about['kind']
     output = 'logits' if args.logits else OUTPUTS[kind]
     size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"])})'
-    print(f'written: {printable(path)}\n'
+    print(f'written: {printable(path)}, {bytes_of(path)/1e6:.2f} MB\n'
           f'input: float32 (n, {h}, {w}, {c}), pixels 0..255, {pixels_of(about)}\n'
           f'output: float32 {size}, {output}\n'
           f'largest difference from the network on {IMAGES} random images: {apart:.1e} of the largest output')
     if kind != 'unet':
         print('classes: ' + ', '.join(about['classes'][:20])
               + (f' ... as in {weightfiles.stem(args.weights)}.json' if len(about['classes']) > 20 else ''))
-    if args.format == 'keras' and (kind == 'attention' or about.get('network', {}).get('backbone')):
-        print(f'to load it: import {mymodels.__name__} first, its layers are registered there')
 
 
 def main(argv=None):

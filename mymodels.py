@@ -89,12 +89,10 @@ def freeze(model, name, block):
 BGR_MEAN = 103.939, 116.779, 123.68   # ImageNet, 0..255 (VGG's release)
 
 
-@keras.saving.register_keras_serializable('background_invariance')
-class BGRMeanSubtraction(layers.Layer):
-    """RGB in [0, 1] -> BGR in 0..255 minus the ImageNet mean: the input of VGG and the first ResNets."""
-
-    def call(self, x):
-        return x[..., ::-1]*255 - tf.constant(BGR_MEAN, x.dtype)
+def _bgr_less_mean(x):
+    """RGB in [0, 1] -> BGR in 0..255 minus the ImageNet mean: the input of VGG and the first ResNets. Of
+    Keras' own parts, so that exported files load where this module is not."""
+    return layers.Rescaling(255., [-m for m in BGR_MEAN])(keras.ops.flip(x, -1))
 
 
 def _preprocessing(name):
@@ -104,7 +102,7 @@ def _preprocessing(name):
     if name.startswith('EfficientNet'):   # version 1 preprocesses inside and has no switch
         return layers.Rescaling(255.), {}
     if name.startswith('VGG') or name.startswith('ResNet') and 'V2' not in name:
-        return BGRMeanSubtraction(), {}
+        return _bgr_less_mean, {}
     if name.startswith('DenseNet'):
         return layers.Normalization(mean=(0.485, 0.456, 0.406), variance=(0.229**2, 0.224**2, 0.225**2)), {}
     return layers.Rescaling(2., -1.), {}   # Inception, Xception, MobileNet, NASNet, ResNet V2

@@ -5,21 +5,20 @@ products); the machine's rate is that of a float32 matrix product of side 2,048 
 """
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import mybackgrounds
+import mydatasets
 import mymodels
 import train1
 import train2
 import train3
+from benchmarks.measure import call_of, counted, in_turns, show
 from common import binarization, geometry
 from common.keys import Key
 from common.quiet import keras, tf
@@ -27,102 +26,92 @@ from mydatagen import augmenter, to_float
 from training import start
 from training.steps import supervised_step
 
-SECONDS = 1.5      # of one measurement
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CLASSES = 10
 AGAIN = 16         # times that a part of a step is done in one call, as the call would outweigh it
 PARTS = 'augmentation', 'Otsu', 'textures', 'composition', 'halo'
+FORMS = {'phase 3, textures': ('textures',), 'phase 3, adversary': ('adv',),
+         'phase 3, adversary and textures': ('adv', 'textures'),
+         "phase 3, the paper's plain form": ('adv', '--pool', '0', '--adversary', 'plain')}
 
 
-def counted(function, *args):
-    """Floating-point operations of one call: tf.compat.v1.profiler on its graph."""
-    graph = tf.function(function).get_concrete_function(*args).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder(
-        tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()).with_empty_output().build()
-    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+def job_of(script, batch, precision, *argv):
+    """A Job of a trainer, as far as its steps ask for one."""
+    args = script.parse(['toy', *argv, '--batchsize', str(batch), '--schedule', 'constant'])
+    args.lr, args.precision = args.lr or 1e-3, precision
+    return start.Job(args, None, tf.distribute.get_strategy(), '', {}, 0.)
 
 
-def rate(call, images):
-    """Images per second over about SECONDS, after a first call that compiles."""
-    call()
-    n, began = 0, time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
-        call()
-        n += 1
-    return n*images/(time.perf_counter() - began)
+def whole(prepare, step):
+    """A step with its preparation, one after the other."""
+    return lambda batch, key: step(prepare(batch, key), key)
 
 
-def matrix_rate(side=2048):
-    """Operations per second of a float32 matrix product."""
-    a = tf.random.stateless_normal((side, side), (0, 0))
-    product = tf.function(lambda: tf.reduce_sum(a @ a))
-    return rate(lambda: product().numpy(), 2*side**3)
+def supervised(model, job, augment):
+    """The whole step of phase 1 for that model."""
+    optimizer = start.adam(job, model.trainable_variables, job.args.lr)
+    return whole(start.augmented(augment), supervised_step(model, optimizer))
 
 
-def steps(side, batch, precision, channels=1, only=None):
-    """{name: (function of (batch, key), True when it trains)} with networks of their own."""
-    keras.config.set_dtype_policy(precision if precision == 'float32' else f'mixed_{precision}')
-    shape = (side, side, channels)
-    augment = augmenter()
-
-    def arguments(script, *argv):
-        args = script.parse(['toy', *argv, '--batchsize', str(batch)])
-        args.lr, args.schedule, args.precision = args.lr or 1e-3, 'constant', precision
-        return args
-    def whole(prepare, step):
-        return lambda batch, key: step(prepare(batch, key), key)
-    found, plain = {}, start.augmented(augment)
-    f = mymodels.classifier(shape, 10)
-    args = arguments(train1)
-    found['phase 1'] = whole(plain, supervised_step(f, start.adam(args, f.trainable_variables)))
-    args = arguments(train2, 'f')
-    frozen, unet = mymodels.classifier(shape, 10), mymodels.unet(shape)
+def masks_step(shape, job, augment):
+    """The whole step of phase 2."""
+    frozen, unet = mymodels.classifier(shape, CLASSES), mymodels.unet(shape)
     frozen.trainable = False
-    found['phase 2'] = whole(plain, train2.make_step(
-        unet, frozen, start.adam(args, unet.trainable_variables), train2.filler('border', shape), args,
-        tf.constant(0.2)))
-    if only:
-        return {k: v for k, v in found.items() if k in only}
-    forms = {'phase 3, textures': ('textures',), 'phase 3, adversary': ('adv',),
-             'phase 3, adversary and textures': ('adv', 'textures'),
-             "phase 3, the paper's plain form": ('adv', '--pool', '0', '--adversary', 'plain')}
-    for name, back in forms.items():
-        f = mymodels.classifier(shape, 10)
-        args = arguments(train3, 'f', 'u', 'otsu', *back)
-        extra = {}
-        if 'adv' in back:
-            net, draw = train3.adversary(shape, args)
-            extra = {'adversary': (net, draw), 'optimizer_back': start.adam(args, net.trainable_variables)}
-            if args.pool:
-                extra['pool'] = tf.Variable(tf.zeros((args.pool, *shape), tf.float16), trainable=False)
-        sources = train3.sources(args, None)
-        found[name] = whole(train3.make_prepare(augment, sources, args), train3.make_step(
-            f, start.adam(args, f.trainable_variables), None, sources, args, **extra))
-    attention = mymodels.attention(shape, 10)
-    found['attention'] = whole(plain, supervised_step(
-        attention, start.adam(arguments(train1), attention.trainable_variables)))
+    optimizer = start.adam(job, unet.trainable_variables, job.args.lr)
+    return whole(start.augmented(augment), train2.make_step(
+        unet, frozen, optimizer, train2.filler('border', shape), job.args, tf.constant(0.2)))
 
-    def evaluation(batch, key):
-        return {'y': f(to_float(batch['x']))}
 
-    def masks(batch, key):
-        return {'m': unet(to_float(batch['x']))}
+def against(back, shape, job, augment):
+    """The whole step of phase 3 on these backgrounds; its masks come with the batch."""
+    args, f = job.args, mymodels.classifier(shape, CLASSES)
+    adversary = optimizer_back = None
+    if 'adv' in back:
+        net = mymodels.generator(shape, args.tiles)
+        adversary = mybackgrounds.Adversary(net, args.adversary, args.generator, args.pool, args.fresh)
+        optimizer_back = start.adam(job, net.trainable_variables, args.lr_back)
+    sources = train3.sources(args, mydatasets.Dataset(*[None]*len(mydatasets.Dataset._fields)), adversary)
+    optimizer = start.adam(job, f.trainable_variables, args.lr)
+    return whole(train3.make_prepare(augment, sources, args),
+                 train3.make_step(f, optimizer, None, sources, args, optimizer_back))
+
+
+def steps(side, batch, precision, only=None):
+    """{name: function of (batch, key)} with networks of their own."""
+    keras.config.set_dtype_policy(precision if precision == 'float32' else f'mixed_{precision}')
+    shape, augment = (side, side, 1), augmenter()
+
+    def job(script, *argv):
+        return job_of(script, batch, precision, *argv)
+    makers = {'phase 1': lambda: supervised(mymodels.classifier(shape, CLASSES), job(train1), augment),
+              'phase 2': lambda: masks_step(shape, job(train2, 'f'), augment)}
+    for name, back in FORMS.items():
+        makers[name] = lambda back=back: against(
+            back, shape, job(train3, 'f', 'u', 'otsu', *back), augment)
+    makers['attention'] = lambda: supervised(mymodels.attention(shape, CLASSES), job(train1), augment)
+    found = {name: make() for name, make in makers.items() if not only or name in only}
+    return found | {name: part for name, part in parts(shape, augment).items() if not only or name in only}
+
+
+def parts(shape, augment):
+    """Parts of steps, and what is done outside of them."""
+    f, unet = mymodels.classifier(shape, CLASSES), mymodels.unet(shape)
 
     def augmentation(batch, key):
         x, m = augment(to_float(batch['x']), to_float(batch['m']), key)
         return {'x': x, 'm': m}
 
-    def otsu(batch, key):
-        return {'m': binarization.otsu(to_float(batch['m']))}
-
-    def textures(batch, key):
-        return {'b': mybackgrounds.textures(to_float(batch['x']), key)}
+    def halo(batch, key):
+        return {'m': geometry.dilate_between(to_float(batch['m']), 0, 2, key)}
 
     def composition(batch, key):
         return {'z': mybackgrounds.compose(batch['x_float'], batch['m_float'], batch['x_float'])}
-
-    def halo(batch, key):
-        return {'m': geometry.dilate_between(to_float(batch['m']), 0, 2, key)}
-    return found | {'evaluation': evaluation, 'masks': masks, 'augmentation': augmentation, 'Otsu': otsu,
-                    'textures': textures, 'composition': composition, 'halo': halo}
+    return {'evaluation': lambda batch, key: {'y': f(to_float(batch['x']))},
+            'masks': lambda batch, key: {'m': unet(to_float(batch['x']))},
+            'augmentation': augmentation,
+            'Otsu': lambda batch, key: {'m': binarization.otsu(to_float(batch['m']))},
+            'textures': lambda batch, key: {'b': mybackgrounds.textures(to_float(batch['x']), key)},
+            'composition': composition, 'halo': halo}
 
 
 def repeated(step, times):
@@ -136,33 +125,22 @@ def repeated(step, times):
 
 
 def measure(side, batch, precision, repeats, only=None):
-    """[(name, images/s median, its spread, operations an image, share of the matrix rate)]."""
+    """([(name, images/s, spread, operations an image, share of the matrix rate)], the matrix rate)."""
     random = np.random.default_rng(0)
     data = {'x': tf.constant(random.integers(0, 256, (batch, side, side, 1), np.uint8)),
-            'y': tf.constant(random.integers(0, 10, batch), tf.int32),
+            'y': tf.constant(random.integers(0, CLASSES, batch), tf.int32),
             'm': tf.constant(random.integers(0, 2, (batch, side, side, 1)).astype(np.uint8)*255)}
     data |= {k + '_float': to_float(data[k]) for k in 'xm'}
     calls, flops = {}, {}
-    for name, step in steps(side, batch, precision).items():
-        if only and name not in only:
-            continue
-        whole = lambda b, number, step=step: step(b, Key.of(0, number))  # noqa: E731
-        flops[name] = counted(whole, data, tf.constant(0, tf.int64))/batch
+    for name, step in steps(side, batch, precision, only).items():
+        keyed = lambda b, number, step=step: step(b, Key.of(0, number))  # noqa: E731
+        flops[name] = counted(keyed, data, tf.constant(0, tf.int64))/batch
         times = AGAIN if name in PARTS else 1
-        compiled = tf.function(repeated(whole, times))
-        calls[name] = (lambda f=compiled: [v.numpy() for v in f(data, tf.constant(1, tf.int64)).values()],
+        calls[name] = (call_of(tf.function(repeated(keyed, times)), data, tf.constant(1, tf.int64)),
                        times*batch)
-    rates, limits = {name: [] for name in calls}, []
-    for _ in range(repeats):   # interleaved: whatever else the machine does, it does to all of them
-        limits.append(matrix_rate())
-        for name, (call, images) in calls.items():
-            rates[name].append(rate(call, images))
-    limit = statistics.median(limits)
-    rows = []
-    for name, values in rates.items():
-        middle = statistics.median(values)
-        rows.append((name, middle, (max(values) - min(values))/middle, flops[name], middle*flops[name]/limit))
-    return rows, limit
+    rates, limit = in_turns(calls, repeats)
+    return [(name, middle, spread, flops[name], middle*flops[name]/limit)
+            for name, (middle, spread) in rates.items()], limit
 
 
 def start_up():
@@ -171,7 +149,7 @@ def start_up():
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, 'train1.py', 'toy', '--epochs', '1', '--steps-per-epoch', '1',
                    '--batchsize', '8', '--output', os.path.join(folder, 'start'), '--quiet']
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
         return time.perf_counter() - began
 
 
@@ -186,19 +164,16 @@ def main(argv=None):
     args = p.parse_args(argv)
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
-    console = Console(width=120)
     for side in args.side:
         for batch in args.batchsize:
             for precision in args.precision:
                 rows, limit = measure(side, batch, precision, args.repeats, args.only)
-                table = Table(title=f'{side} pixels, batch {batch}, {precision}; '
-                              f'float32 matrix product {limit/1e9:.0f} GFLOP/s')
-                for column in ('step', 'images/s', 'spread', 'MFLOP an image', 'of the float32 matrix rate'):
-                    table.add_column(column, justify='left' if column == 'step' else 'right')
-                for name, middle, spread, flops, share in rows:
-                    table.add_row(name, f'{middle:,.0f}', f'{100*spread:.0f} %', f'{flops/1e6:.1f}',
-                                  f'{100*share:.0f} %' if flops > 1e5 else '')
-                console.print(table)
+                show(f'{side} pixels, batch {batch}, {precision}; float32 matrix product {limit/1e9:.0f} '
+                     'GFLOP/s', ('step', 'images/s ', 'spread ', 'MFLOP an image ',
+                                 'of the float32 matrix rate '),
+                     [(name, f'{middle:,.0f}', f'{100*spread:.0f} %', f'{flops/1e6:.1f}',
+                       f'{100*share:.0f} %' if flops > 1e5 else '')
+                      for name, middle, spread, flops, share in rows])
     if not args.only:
         print(f'start to end of the first step: {start_up():.1f} s')
     return 0

@@ -1,5 +1,7 @@
 """export.py: files for other programs answer as the network does, or are not there."""
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import pytest
 import export
 import mymodels
 import toys
+from common.crops import crop_largest
 from common.quiet import keras, tf
+from scoring.agreement import agreement
 from training import weightfiles
 
 NETWORKS = {'classifier': {'width': 4, 'dense': 8}, 'unet': {'width': 4},
@@ -74,13 +78,78 @@ def test_the_pixels_that_a_monochrome_network_wants_are_told_with_their_margin(t
     assert export.pixels_of({'shape': [16, 16, 1]}) == 'grey'
 
 
-def test_backbones_keep_their_preprocessing_inside(tmp_path):
-    network = {'backbone': 'MobileNetV3Small', 'dense': [4]}
-    model = mymodels.classifier((32, 32, 3), 3, **network)
-    weightfiles.save(model, tmp_path/'b', kind='classifier', network=network, shape=[32, 32, 3],
-                   classes=toys.CLASSES)
-    assert export.main([str(tmp_path/'b'), '--format', 'keras']) == 0
-    assert (tmp_path/'b.keras').is_file()
+FRESH = """import sys
+import keras, numpy as np
+found = {}
+for path in sys.argv[2:]:
+    given = np.load(path + '.npz')
+    model = keras.models.load_model(path, compile=False)
+    found[path] = float(abs(np.asarray(model(given['x'])) - given['y']).max())
+assert not [m for m in sys.modules if m.split('.')[0] in ('mymodels', 'common', 'training')]
+print(found)
+assert max(found.values()) < 1e-4, found
+"""
+FAMILIES = 'VGG16', 'ResNet50', 'MobileNetV2', 'EfficientNetB0', 'ConvNeXtTiny'
+
+
+@pytest.mark.slow
+def test_keras_files_of_every_kind_load_where_only_keras_is(weights, tmp_path):
+    sources = {kind: (str(weights/kind), 16) for kind in NETWORKS}
+    for name in FAMILIES:
+        network = {'backbone': name, 'head': 'pooled'}
+        model = mymodels.classifier((32, 32, 3), 3, name, 'none', head='pooled')
+        weightfiles.save(model, tmp_path/name, kind='classifier', network=network, shape=[32, 32, 3],
+                         classes=toys.CLASSES)
+        sources[name] = str(tmp_path/name), 32
+    paths = []
+    for kind, (source, side) in sources.items():
+        paths.append(str(tmp_path/f'{kind}.keras'))
+        assert export.main([source, '--format', 'keras', '--output', paths[-1]]) == 0
+        x = np.random.default_rng(2).integers(0, 256, (4, side, side, 3)).astype(np.float32)
+        y = weightfiles.load(source)[0](x/255)
+        np.savez(paths[-1] + '.npz', x=x, y=y if kind == 'unet' else tf.nn.softmax(y))
+    done = subprocess.run([sys.executable, '-c', FRESH, 'x', *paths], cwd=tmp_path, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_crop_of_attention_in_keras_own_operations_is_the_same():
+    random = np.random.default_rng(0)
+    features = random.uniform(-1, 1, (40, 4, 4, 3)).astype(np.float32)
+    features[:2] = 0.5                                  # flat: all is kept
+    x = random.uniform(0, 1, (40, 16, 16, 3)).astype(np.float32)
+    wanted = mymodels.CropLargest(0.7)([x, features])
+    assert np.allclose(crop_largest(x, features, 0.7), wanted, atol=1e-4)
+    assert np.allclose(wanted[:2], x[:2], atol=1e-4) and not np.allclose(wanted[2:], x[2:], atol=0.1)
+
+
+def test_half_precision_halves_the_file_and_comes_close(weights, tmp_path, capsys):
+    whole = exported(weights, 'classifier', 'tflite', tmp_path/'x.tflite')
+    half = exported(weights, 'classifier', 'tflite', tmp_path/'h.tflite', '--float16')
+    assert 0 < np.abs(whole(pixels()) - half(pixels())).max() < 1e-2
+    assert os.path.getsize(tmp_path/'h.tflite') < os.path.getsize(tmp_path/'x.tflite')
+    assert ' MB' in capsys.readouterr().out
+    assert 'tflite' in fails(capsys, weights/'classifier', '--format', 'keras', '--float16', '--output',
+                             tmp_path/'y.keras')
+
+
+@pytest.mark.parametrize('format, times', [('keras', 1), ('tflite', 2)])
+def test_files_are_compared_on_photographs(weights, tmp_path, capsys, format, times):
+    photographs = toys.photographs(tmp_path/'p', each=3)
+    path = tmp_path/f'x{export.ENDINGS[format]}'
+    exported(weights, 'classifier', format, path, '--check', str(photographs))
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'same answer' in line]
+    assert len(lines) == times and all('(of 10, ' in line and ' ms a photograph' in line for line in lines)
+
+
+def test_a_file_that_answers_otherwise_on_photographs_is_told(weights, tmp_path, capsys, monkeypatch):
+    photographs = toys.photographs(tmp_path/'p', each=3)
+    monkeypatch.setattr(export, 'agreement', lambda *a: agreement(lambda x: -np.asarray(a[1](x)), *a[1:]))
+    err = fails(capsys, weights/'classifier', '--format', 'keras', '--output', tmp_path/'x.keras', '--check',
+                str(photographs))
+    assert 'otherwise' in err
+    assert 'no images' in fails(capsys, weights/'classifier', '--format', 'keras', '--output',
+                                tmp_path/'y.keras', '--check', tmp_path/'nowhere')
 
 
 def fails(capsys, *words):

@@ -83,9 +83,8 @@ def test_a_side_that_the_mask_generator_cannot_halve_is_refused_with_one_that_it
 
 def test_a_backbone_takes_images_from_0_to_1_with_its_preprocessing_inside():
     model = mymodels.classifier((32, 32, 3), 4, 'VGG19', 'none', dense=[8, 8])
-    layer = next(x for x in model.get_layer('VGG19').layers if isinstance(x, mymodels.BGRMeanSubtraction))
-    white = layer(tf.ones((1, 2, 2, 3))).numpy()[0, 0, 0]
-    assert np.allclose(white, 255 - np.array(mymodels.BGR_MEAN))
+    blue = mymodels._preprocessing('VGG19')[0](tf.constant([0., 0., 1.], shape=(1, 1, 1, 3))).numpy()[0, 0, 0]
+    assert np.allclose(blue, [255, 0, 0] - np.array(mymodels.BGR_MEAN))
     assert model(uniform(1, 32, 32, 3)).shape == (1, 4)
 
 

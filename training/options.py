@@ -70,7 +70,8 @@ def parser(description, example, **defaults):
     g.add_argument('--strategy', choices=('none', 'mirrored', 'multiworker'), default='none',
                    help='one device, all GPUs of this machine, or the machines of TF_CONFIG')
     g.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), default='auto',
-                   help='of the networks; auto: bfloat16 where the processor has it, else float32')
+                   help='of the networks; auto: the faster one by a table of networks '
+                   'and processors')
     g.add_argument('--deterministic', action='store_true', help='bit for bit the same every time (float32)')
     g.add_argument('--quiet', action='store_true', help='print only the last line')
     p.set_defaults(**defaults)

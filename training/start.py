@@ -8,8 +8,9 @@ from common.errors import UserError
 from common.quiet import keras, tf
 from mydatagen import augmenter, to_float
 from readers.reading import Reading
-from training import checkpoints, identity
+from training import checkpoints, identity, options
 from training.devices import chief, strategy_of
+from training.precision import precision_of, processor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +52,13 @@ def begin(args, fingerprint, parents=None):
     if args.resume and checkpoints.is_complete(args.output, fingerprint, who):
         print(f'{args.output}.weights.h5 is complete; nothing to do')
         return None
-    precision = settled_precision(args)
-    strategy = machine(args, precision)
+    if args.deterministic and args.precision not in ('auto', 'float32'):
+        raise UserError(f'--deterministic means float32; leave out --precision {args.precision}')
+    strategy = machine(args)
     data = mydatasets.load(args.dataset, Reading.of(args), args.limit,
                            backgrounds=getattr(args, 'backgrounds', None))
+    precision = settled_precision(args, classifier_of(args, parents or {}, data.shape))
+    keras.config.set_dtype_policy(('' if precision == 'float32' else 'mixed_') + precision)
     job = Job(args, data, strategy, fingerprint, {**who, 'precision': precision}, began)
     return job.settled(
         precision=precision, quiet=args.quiet or not chief(strategy),
@@ -66,38 +70,31 @@ def begin(args, fingerprint, parents=None):
 
 # Machine
 
-def has_bfloat16():
-    """Does the processor multiply bfloat16 natively (AVX-512 BF16 or AMX)? Measured to pay in benchmarks/."""
-    try:
-        with open('/proc/cpuinfo') as f:
-            flags = next((line for line in f if line.startswith('flags')), '').split()
-    except OSError:
-        return False
-    return 'avx512_bf16' in flags or 'amx_bf16' in flags
+def classifier_of(args, parents, shape):
+    """Keyword arguments of the classifier that a phase is about: of its parent, or its own."""
+    about = parents.get('classifier') or parents.get('global')
+    return about.get('network', {}) if about else options.network_of(args, shape)
 
 
-def settled_precision(args):
-    """Of the networks: what was asked for, else what a resumed run began with, else what is fast."""
-    if args.deterministic and args.precision not in ('auto', 'float32'):
-        raise UserError(f'--deterministic means float32; leave out --precision {args.precision}')
+def settled_precision(args, network):
+    """Of the networks: what was asked for, else what a resumed run began with, else what the table says of
+    the classifier, the same in all phases."""
     if args.precision != 'auto':
         return args.precision
     kept = checkpoints.kept_precision(args.output) if args.resume else None
     if kept:
         return kept
-    gpu = bool(tf.config.list_physical_devices('GPU'))
-    return 'bfloat16' if has_bfloat16() and not gpu and not args.deterministic else 'float32'
+    return 'float32' if args.deterministic else precision_of(network, processor())
 
 
-def machine(args, precision):
-    """Sets precision, determinism and the seed of initial weights; returns the distribution strategy."""
+def machine(args):
+    """Sets determinism and the seed of initial weights; returns the distribution strategy."""
     if args.deterministic:
         tf.config.experimental.enable_op_determinism()
     if args.strategy == 'multiworker' and not args.quiet:
         print('waiting for the other workers of TF_CONFIG', flush=True)
     strategy = strategy_of(args.strategy)
-    keras.utils.clear_session(free_memory=False)   # first: it forgets the policy too
-    keras.config.set_dtype_policy(('' if precision == 'float32' else 'mixed_') + precision)
+    keras.utils.clear_session(free_memory=False)   # before the policy is set, which it forgets
     keras.utils.set_random_seed(args.seed)   # initial weights; everything else random goes through a Key
     return strategy
 

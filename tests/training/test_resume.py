@@ -153,10 +153,10 @@ def test_when_no_checkpoint_is_readable_that_is_said(kind, part, capsys):
 
 
 def test_a_run_begun_in_one_precision_is_continued_in_it_whatever_the_processor(part, monkeypatch):
-    monkeypatch.setattr(start, 'has_bfloat16', lambda: True)
+    monkeypatch.setattr(start, 'processor', lambda: 'avx512_bf16')
     for resume, expected in (['--resume'], 'float32'), ([], 'bfloat16'):
         args = train1.parse([*WORDS, '--precision', 'auto', '--output', str(part), *resume])
-        assert start.settled_precision(args) == expected
+        assert start.settled_precision(args, {}) == expected
 
 
 @pytest.mark.parametrize('more, word', [
