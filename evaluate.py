@@ -9,9 +9,9 @@ import mydatasets
 from common import cli
 from common.errors import guard, UserError
 from report import formats
-from scoring import adversary, rowfile, unseen
+from scoring import rowfile
 from scoring.arguments import data_arguments, load_data, method_name
-from scoring.evaluation import evaluate, Exam, KINDS, precision, tests_of
+from scoring.evaluation import ASKED, evaluate, Exam, KINDS, precision, searches_of, tests_of
 from scoring.rows import record
 from training import weightfiles
 
@@ -25,17 +25,25 @@ def arguments():
     p.add_argument('weights', nargs='+', help='of train1.py, train3.py or train_att.py')
     p.add_argument('--csv', metavar='FILE', help='append the rows to this file, each once')
     p.add_argument('--method', type=method_name, help='name of the rows; None: what the sidecar says')
-    p.add_argument('--unseen', action='store_true', help='also backgrounds that training knows nothing of, '
-                   'with and without a halo around the object (monochrome sets; photographs with masks)')
-    p.add_argument('--adversarial', action='store_true', help='also under attack by generators trained '
-                   'against these weights: minutes for each; an upper bound on robust accuracy (monochrome '
-                   'sets)')
+    p.add_argument('--tests', nargs='+', choices=ASKED, default=[], help='also: unseen, backgrounds that '
+                   'training knows nothing of, with and without a halo around the object; attack, by '
+                   'generators trained against these weights (monochrome sets); pixels, the worst background '
+                   'of each image that ascent on its pixels finds; worst, right on every one of a fixed set. '
+                   'The last three are upper bounds on robust accuracy, and take minutes')
+    p.add_argument('--unseen', action='store_true', help='the same as --tests unseen')
+    p.add_argument('--adversarial', action='store_true', help='the same as --tests attack')
     data_arguments(p)
     return p
 
 
 def parse(argv=None):
     return cli.parse(arguments(), argv)
+
+
+def asked(args):
+    """The names of the tests beside those of the data set, each once, in the order of ASKED."""
+    more = {'unseen': args.unseen, 'attack': args.adversarial}
+    return [test for test in ASKED if test in args.tests or more.get(test)]
 
 
 def table(names, found):
@@ -55,12 +63,12 @@ def table(names, found):
     return formats.Table(f'Accuracy on {found[0][0]["dataset"]} (%)', columns, lines, [])
 
 
-def keep(args, name, row, attack):
-    """Writes down one row; says what is known of the attack beside it."""
+def keep(args, name, row, found):
+    """Writes down one row; says what its search found beside it."""
     if args.csv:
         record(args.csv, row)
-    if attack and not args.quiet:
-        print(f'attack on {name}: {attack.line()}', flush=True)
+    if found and not args.quiet:
+        print(f'{row["test"]} on {name}: {found.line()}', flush=True)
 
 
 def run(args):
@@ -69,13 +77,12 @@ def run(args):
         about = weightfiles.read_sidecar(path)
         if about['kind'] not in KINDS:
             raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
-    data = load_data(args, train=args.adversarial)
-    if args.adversarial:
-        adversary.demand_monochrome(data)
-    tests = tests_of(data) | (unseen.tests(data) if args.unseen else {})
+    more = asked(args)
+    data = load_data(args, train='attack' in more)
+    tests = tests_of(data, more)
     if args.csv:
         rowfile.read(args.csv)   # a file of something else is refused before the work
-    exam = Exam(data, tests, args.adversarial, args.method, args.batchsize)
+    exam = Exam(data, tests, searches_of(more), args.method, args.batchsize)
     names, found = [os.path.basename(weightfiles.stem(p)) for p in args.weights], []
     with precision(args.precision):
         for name, path in zip(names, args.weights):

@@ -24,7 +24,7 @@ from common.errors import guard, UserError
 from common.files import alone
 from mymodels import learning_rate
 from report import pages
-from scoring import evaluation, labels, overlap, rowfile, unseen
+from scoring import evaluation, labels, overlap, rowfile
 from training import options, plans, runlog, weightfiles
 from training.plans import Plan
 from training.recipes import MAIN, METHODS
@@ -39,7 +39,7 @@ def parse(argv=None):
     p.add_argument('--methods', nargs='+', choices=METHODS, default=list(MAIN),
                    metavar='METHOD', help=f'rows of the tables, of {", ".join(METHODS)}')
     p.add_argument('--seeds', type=cli.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
-    p.add_argument('--tests', nargs='+', choices=('noises', 'unseen', 'attack'), default=[],
+    p.add_argument('--tests', nargs='+', choices=('noises', *evaluation.ASKED), default=[],
                    help='beside the original and the six patterns')
     p.add_argument('--quick', action='store_true', help='a tenth of the epochs: to see that everything runs')
     p.add_argument('--tables-only', action='store_true',
@@ -130,7 +130,7 @@ class Unit(NamedTuple):
     """A row of the tables on one seed, and the tests that it is to stand."""
     plan: Plan
     method: str
-    tests: dict       # {name: Test}; the attack is not one of them: it trains a generator of its own
+    tests: dict       # {name: Test}; searches are none of them: they need the model
 
     def __str__(self):
         return f'{self.method} ({self.plan})'
@@ -139,12 +139,8 @@ class Unit(NamedTuple):
 def tests_of(plan):
     """{name of a test: Test} asked for."""
     data = plan.load()
-    tests = evaluation.tests_of(data)
-    if 'noises' in plan.args.tests:
-        tests |= plan.load('_noises').tests
-    if 'unseen' in plan.args.tests:
-        tests |= unseen.tests(data)
-    return tests
+    tests = evaluation.tests_of(data, plan.args.tests)
+    return tests | (plan.load('_noises').tests if 'noises' in plan.args.tests else {})
 
 
 def missing_tests(unit):
@@ -153,9 +149,7 @@ def missing_tests(unit):
     rows = rowfile.read(os.path.join(plan.args.out, 'accuracy.csv'))
     mine = rowfile.find(rows, dataset=plan.label, method=unit.method, seed=plan.seed,
                         settings=fingerprint(plan, unit.method))
-    wanted = list(unit.tests)
-    if 'attack' in plan.args.tests:
-        wanted.append('attack')
+    wanted = [*unit.tests, *evaluation.searches_of(plan.args.tests)]
     return [t for t in wanted if not rowfile.find(mine, test=t)]
 
 
@@ -172,9 +166,10 @@ def record(unit, queue):
         rowfile.append(os.path.join(plan.args.out, 'accuracy.csv'), {**row, 'dataset': plan.label})
         print(f'{plan.label} {method} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %',
               flush=True)
-        if found is not None:   # how the attack won stands in no column
+        if found is not None:   # how a search won stands in no column
             runlog.add(plan.args.out, {**row, 'dataset': plan.label, **found._asdict()})
-    exam = evaluation.Exam(data, {t: tests[t] for t in missing if t != 'attack'}, 'attack' in missing, method)
+    exam = evaluation.Exam(data, {t: tests[t] for t in missing if t in tests},
+                           [t for t in missing if t not in tests], method)
     with evaluation.precision():   # float32: rows do not depend on the processor
         evaluation.evaluate(*weightfiles.load(plan.path(method), evaluation.KINDS, data), exam, keep)
 

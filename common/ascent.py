@@ -7,16 +7,22 @@ from typing import NamedTuple
 from common.quiet import tf
 
 
-def ascend(loss, b, rates):
-    """b after a step of each rate along the sign of the loss's gradient, in [0, 1], without a gradient.
+def step(loss, b, rate):
+    """(b after a step of that rate along the sign of the loss's gradient, in [0, 1]; what the loss adds).
 
-    loss: backgrounds (n, h, w, c) in [0, 1] -> the loss of each image, (n,).
+    loss: backgrounds (n, h, w, c) in [0, 1] -> (the loss of each image (n,), what it adds).
     """
+    with tf.GradientTape() as tape:
+        tape.watch(b)
+        values, more = loss(b)
+        value = tf.reduce_sum(values)   # no image knows of another: the gradient is each one's own
+    return tf.clip_by_value(b + rate*tf.sign(tape.gradient(value, b)), 0., 1.), more
+
+
+def ascend(loss, b, rates):
+    """b after a step of each rate, without a gradient. loss: backgrounds -> the loss of each image, (n,)."""
     for rate in rates:
-        with tf.GradientTape() as tape:
-            tape.watch(b)
-            value = tf.reduce_sum(loss(b))
-        b = tf.clip_by_value(b + rate*tf.sign(tape.gradient(value, b)), 0., 1.)
+        b, _ = step(lambda b: (loss(b), None), b, rate)
     return tf.stop_gradient(b)
 
 

@@ -18,6 +18,7 @@ class Stream(enum.IntEnum):
     BACKGROUND = 10          # of the first source; the i-th has BACKGROUND + i
     VALIDATION = 77          # shapes behind validation images
     ATTACK = 0xa77ac
+    PIXELS = 0xb1e5          # starts of the search for the worst background of each image
 
 
 class Key(NamedTuple):

@@ -167,7 +167,7 @@ def demand_monochrome(data):
     """Errors: UserError for a data set in colour."""
     if not data.monochrome:
         raise UserError('the attack needs masks x > 0, which say nothing in the colour images of '
-                        f'{data.name}; leave out --adversarial')
+                        f'{data.name}; leave out --adversarial, or attack of --tests')
 
 
 def attackers(model, data, seed, effort=USUAL):

@@ -1,15 +1,24 @@
-"""Accuracy of a model on the named tests and under attack, in a stated precision, as rows."""
+"""Accuracy of a model on the named tests and in searches for its worst cases, as rows."""
 import contextlib
 import functools
 from typing import NamedTuple
 
+import mydatasets
 from common.errors import UserError
 from common.quiet import keras, tf
-from scoring import adversary
+from scoring import adversary, objects, pixels, unseen, worst
 from scoring.rows import accuracy_row
 
 BATCH = 500   # divides the tests: every size is compiled
 KINDS = 'classifier', 'attention'   # of networks that have an accuracy
+# what looks for backgrounds with the model at hand, by the name of its row: (model, data, seed) -> what was
+# found, with the fields `correct` and `n`, and its line()
+SEARCHES = {'attack': lambda model, data, seed: adversary.attack(model, data, seed),
+            'pixels': lambda model, data, seed: pixels.pixels(model, data, seed),
+            'worst': lambda model, data, seed: worst.worst(model, data, mydatasets.HALO),
+            'worst-nohalo': lambda model, data, seed: worst.worst(model, data, 0)}
+# and by which names they, and the unseen families, are asked for
+ASKED = {'unseen': (), 'attack': ('attack',), 'pixels': ('pixels',), 'worst': ('worst', 'worst-nohalo')}
 
 
 @contextlib.contextmanager
@@ -43,27 +52,39 @@ def accuracy(model, test, batchsize=BATCH):
     return right, len(test.images())
 
 
-def tests_of(data):
-    """Its tests by name. Errors: UserError for a folder that has none."""
+def tests_of(data, asked=()):
+    """Its tests by name, and those of ASKED that need no model.
+
+    Errors: UserError for a folder that has none, and for a set that cannot have what is asked.
+    """
     if not data.tests:
         raise UserError(f'{data.name} has no test images; put some into its folders test/<class>/')
-    return dict(data.tests)
+    if 'attack' in asked:
+        adversary.demand_monochrome(data)
+    if {'pixels', 'worst'} & set(asked):
+        objects.known(data)
+    return dict(data.tests) | (unseen.tests(data) if 'unseen' in asked else {})
+
+
+def searches_of(asked):
+    """The names of SEARCHES that are asked for."""
+    return [name for test in asked for name in ASKED.get(test, ())]
 
 
 class Exam(NamedTuple):
     """What every model is asked."""
-    data: object               # mydatasets.Dataset: the name of the rows, and images that attackers train on
+    data: object               # mydatasets.Dataset: the name of the rows, and what searches need
     tests: dict                # {name: mydatasets.Test}
-    attack: bool = False       # after the tests
+    searches: tuple = ()       # names of SEARCHES, after the tests
     method: str | None = None  # of the rows; None: what the sidecar says
     batchsize: int = BATCH
 
 
 def evaluate(model, about, exam, each=None):
-    """The rows of one model on the tests and under attack. Call it inside `precision`.
+    """The rows of one model on the tests and after the searches. Call it inside `precision`.
 
-    about: its sidecar. each(row, found): called as they come; found: what was measured beside the row, the
-    adversary.Attack of `attack`, else None. Errors: UserError (attack on colours).
+    about: its sidecar. each(row, found): called as they come; found: what a search found, else None.
+    Errors: UserError for a set that cannot have a search.
     """
     rows = []
 
@@ -73,7 +94,7 @@ def evaluate(model, about, exam, each=None):
             each(rows[-1], found)
     for name, test in exam.tests.items():
         add(name, *accuracy(model, test, exam.batchsize))
-    if exam.attack:
-        found = adversary.attack(model, exam.data, about.get('seed', 0))
-        add('attack', found.correct, found.n, found)
+    for name in exam.searches:
+        found = SEARCHES[name](model, exam.data, about.get('seed', 0))
+        add(name, found.correct, found.n, found)
     return rows

@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 import mybackgrounds
 import mydatasets
-from common import geometry
 from common.errors import UserError
 from common.quiet import tf
 from mydatagen import to_float
 from readers.photographs import read_image
+from scoring import objects
 
 SEED = 1000
 PICTURES = os.path.join(os.path.dirname(skimage.__file__), 'data')
@@ -199,16 +199,18 @@ def coloured(family, side, n, random):
 
 # Tests
 
+def drawn(family, side, channels, chunk, seed=SEED):
+    """uint8 (CHUNK, side, side, channels): the backgrounds of the rows chunk*CHUNK and on."""
+    random = np.random.RandomState([seed, zlib.crc32(family.encode()), chunk])   # its streams never change
+    b = FAMILIES[family](side, CHUNK, random)[..., None] if channels == 1 else \
+        coloured(family, side, CHUNK, random)
+    return np.round(np.asarray(b, np.float32)*255).astype(np.uint8)
+
+
 @functools.lru_cache(maxsize=1)   # a family is used twice in a row, with and without a halo
 def bank(family, side, n, channels=1, seed=SEED):
     """uint8 (n, side, side, channels): the backgrounds of rows 0 to n - 1."""
-    chunks = []
-    for c in range(-(-n//CHUNK)):
-        random = np.random.RandomState([seed, zlib.crc32(family.encode()), c])   # its streams never change
-        b = FAMILIES[family](side, CHUNK, random)[..., None] if channels == 1 else \
-            coloured(family, side, CHUNK, random)
-        chunks.append(np.round(np.asarray(b, np.float32)*255).astype(np.uint8))
-    return np.concatenate(chunks)[:n]
+    return np.concatenate([drawn(family, side, channels, c, seed) for c in range(-(-n//CHUNK))])[:n]
 
 
 def backgrounds(family, side, rows, channels=1, seed=SEED):
@@ -225,8 +227,7 @@ def paste(family, images, halo):
         with tf.init_scope():   # tensors beside the graph of tf.data, not constants of megabytes in it
             b = tf.constant(bank(family, side, n if channels == 1 else min(n, COLOUR_ROWS), channels))
             masks = masks if masks is None else tf.constant(masks)
-        m = mydatasets.true_mask(x, halo) if masks is None else \
-            geometry.dilate(tf.round(to_float(tf.gather(masks, rows))), halo)
+        m = objects.mask(x, masks if masks is None else tf.gather(masks, rows), halo)
         return mybackgrounds.compose(x, m, to_float(tf.gather(b, rows % len(b))))
     return onto
 
@@ -234,7 +235,6 @@ def paste(family, images, halo):
 def tests(data):
     """{unseen-<family>[-nohalo]: Test} on the images of a monochrome set, or of the first test of photographs
     that has true masks. Errors: UserError for none."""
-    test = next(iter(data.tests.values())) if data.monochrome else mydatasets.with_truth(data)[1]
-    images = test.images
+    images = objects.known(data).images
     return {f'unseen-{family}{ending}': mydatasets.Test(images, paste(family, images, halo))
             for family in FAMILIES for ending, halo in (('', mydatasets.HALO), ('-nohalo', 0))}
