@@ -29,6 +29,7 @@ SQUARE = {'crop': 'the central square of a photograph',
           'pad': 'a whole photograph, padded to a square with the colour of its border'}
 IMAGES = 8               # random ones that the file has to agree on
 TOLERANCE = {False: 1e-4, True: 1e-2}   # of the largest output; True: weights in half precision
+SURE = {False: MARGIN, True: 0.05}      # margin from which --check wants the same answer
 THREADS = {'tflite': (1, 2), 'onnx': (1, 2)}   # that --check counts milliseconds with; else the format's own
 BATCH = 64               # photographs that the network looks at together
 
@@ -209,9 +210,9 @@ def check(path, args, model, about, photographs):
         words = '' if threads is None else f', {threads} thread' + 's'*(threads > 1)
         print(f'the same answer on {found.same} of {found.compared} photographs (of {found.photographs}, '
               f'those with a margin above {MARGIN:g}); {found.milliseconds:.1f} ms a photograph{words}')
-        if found.same < found.compared:
-            raise UserError(f'{printable(path)} answers otherwise than the network on '
-                            f'{found.compared - found.same} photographs; take another --format'
+        if found.widest > SURE[args.float16]:
+            raise UserError(f'{printable(path)} answers otherwise than the network where that is sure by '
+                            f'{found.widest:.3f}; take another --format'
                             + ', or leave out --float16'*args.float16)
 
 

@@ -12,6 +12,7 @@ class Agreement(NamedTuple):
     photographs: int
     compared: int     # those where the network is surer than MARGIN
     same: int         # of these, with the same class
+    widest: float     # largest margin of the network where the file answers otherwise; 0: nowhere
     milliseconds: float   # a photograph, one at a time, the median
 
 
@@ -30,6 +31,7 @@ def agreement(run, network, images):
             seconds.append(time.perf_counter() - began)
     wanted, found = np.concatenate(wanted), np.stack(found)
     second, first = np.sort(wanted, 1)[:, -2:].T
-    sure = first - second > MARGIN
-    same = (wanted.argmax(1) == found.argmax(1)) & sure
-    return Agreement(len(wanted), int(sure.sum()), int(same.sum()), 1e3*float(np.median(seconds)))
+    margins, other = first - second, wanted.argmax(1) != found.argmax(1)
+    sure = margins > MARGIN
+    return Agreement(len(wanted), int(sure.sum()), int((sure & ~other).sum()),
+                     float(margins[other].max(initial=0)), 1e3*float(np.median(seconds)))
