@@ -81,9 +81,11 @@ def steps(plan, name):
 
 
 def steps_by_fingerprint(plans):
-    """{(label of a data set, fingerprint): steps} of every row that the plans can make."""
+    """{(label of a data set, fingerprint): steps} of every row that the plans can make. Backbones pass over
+    all images, so without these it is not known."""
+    known = [plan for plan in plans if plan.images or not plan.args.backbone]
     return {(plan.label, fingerprint(plan, method)): steps(plan, method)
-            for plan in plans for method in plan.phases}
+            for plan in known for method in plan.phases}
 
 
 def is_trained(plan, name):

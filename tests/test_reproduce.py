@@ -346,3 +346,10 @@ def test_the_options_of_a_row_win_over_the_defaults_of_backbones():
     argv = {m: reproduce.parsed(backbone_plan('none'), m) for m in ('baseline', 'best', 'unet')}
     assert argv['baseline'].epochs == options.BACKBONE['train1']['epochs'] < argv['best'].epochs
     assert argv['best'].zoom > 1 and argv['best'].batchsize == argv['unet'].batchsize == 32
+
+
+def test_the_steps_of_a_backbone_are_not_known_without_its_images():
+    plan = backbone_plan('none')
+    assert reproduce.steps_by_fingerprint([plan]) == {}
+    steps = reproduce.steps_by_fingerprint([plan._replace(images=320)])
+    assert (80, 160) in steps.values() and (0,) in steps.values()   # Best; the probe takes none
