@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+import mymodels
 import reproduce
 import toys
 from scoring import rowfile
@@ -24,6 +25,11 @@ PINNED = {
 }
 
 
+OFFICE = os.path.join(RESULTS, 'office31-128', 'accuracy.csv')
+IMAGENET = os.path.join(toys.ROOT, '..', 'shared', 'weights',
+                        'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5')
+
+
 def settings(dataset, method):
     name = SIGNS if dataset == 'signs' else dataset
     return reproduce.fingerprint(reproduce.Plan(reproduce.parse([name]), name, 0, dataset != 'signs'), method)
@@ -40,3 +46,12 @@ def test_every_recorded_row_counts_as_done():
     assert len(rows) > 3000
     assert {k: settings(*k) for k in recorded} == recorded
     assert {r['settings'] for r in rows} == set(recorded.values())
+
+
+@pytest.mark.skipif(not os.path.exists(IMAGENET), reason='../shared/weights is not there')
+def test_every_recorded_row_of_office_31_counts_as_done():
+    words = ['folder:../shared/office31', '--name', 'office31-128', '--size', '128', '--backbone',
+             'MobileNetV2', '--backbone-weights', IMAGENET]
+    plan = reproduce.Plan(reproduce.parse(words), words[0], 0, False, mymodels.POOLED_RATE)
+    recorded = {r['method']: r['settings'] for r in rowfile.read(OFFICE)}
+    assert recorded and {m: reproduce.fingerprint(plan, m) for m in recorded} == recorded
