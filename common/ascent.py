@@ -7,22 +7,28 @@ from typing import NamedTuple
 from common.quiet import tf
 
 
-def step(loss, b, rate):
-    """(b after a step of that rate along the sign of the loss's gradient, in [0, 1]; what the loss adds).
+def slope(loss, b):
+    """(the loss of each image (n,), its gradient (n, h, w, c), what the loss adds) at the backgrounds b.
 
-    loss: backgrounds (n, h, w, c) in [0, 1] -> (the loss of each image (n,), what it adds).
+    loss: backgrounds (n, h, w, c) in [0, 1] -> (the loss of each image, what it adds).
     """
     with tf.GradientTape() as tape:
         tape.watch(b)
         values, more = loss(b)
         value = tf.reduce_sum(values)   # no image knows of another: the gradient is each one's own
-    return tf.clip_by_value(b + rate*tf.sign(tape.gradient(value, b)), 0., 1.), more
+    return values, tape.gradient(value, b), more
+
+
+def moved(b, gradient, rate):
+    """b after a step along the signs of the gradient, in [0, 1]. rate: of all, or (n, 1, 1, 1)."""
+    return tf.clip_by_value(b + rate*tf.sign(gradient), 0., 1.)
 
 
 def ascend(loss, b, rates):
     """b after a step of each rate, without a gradient. loss: backgrounds -> the loss of each image, (n,)."""
     for rate in rates:
-        b, _ = step(lambda b: (loss(b), None), b, rate)
+        _, gradient, _ = slope(lambda b: (loss(b), None), b)
+        b = moved(b, gradient, rate)
     return tf.stop_gradient(b)
 
 

@@ -1,0 +1,112 @@
+"""Ascent on the background of each image against a finished network: losses, and steps that fall.
+
+APGD (Croce and Hein 2020) with the background, which may be anything in [0, 1], in the place of a small
+perturbation: steps along the signs of the gradient with momentum; at certain steps an image whose loss does
+not rise any more goes back to its best background, and on from there with half the step.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from common import ascent
+from common.quiet import tf
+from mybackgrounds import compose
+from scoring.adversary import margin
+
+RATE = 0.15        # of the first steps, of 0.05 to 1 (docs/log.md)
+MOMENTUM = 0.75    # share of the new direction; the rest is that of the step before
+RISING = 0.75      # share of the steps that have to raise the loss, or the rate is halved
+FIRST, LESS, LEAST = 0.22, 0.03, 0.06   # shares of all steps: up to the first check; each time less; at least
+
+
+# Losses: (logits, y) -> (n,). Only the sign of their gradient is used, so their scale does not matter
+
+def log_odds(logits, y):
+    """log of (1 - p)/p, where p is the probability of y.
+
+    The cross-entropy is log(1 + exp(log odds)), which grows with them, so both ascend along the same signs.
+    But where a network is so sure that p rounds to 1 in float32, these still have a true gradient.
+    """
+    others = tf.where(tf.one_hot(y, logits.shape[1], True, False), -np.inf, logits)
+    return tf.reduce_logsumexp(others, 1) - tf.gather(logits, y, batch_dims=1)
+
+
+def margin_ratio(logits, y):
+    """Difference of logits ratio (DLR; Croce and Hein 2020): the margin by the distance from first to third.
+
+    No scale of the logits changes it. Two classes have no third logit; there it is the margin alone.
+    """
+    if logits.shape[1] < 3:
+        return margin(logits, y)
+    top = tf.math.top_k(logits, 3).values
+    return margin(logits, y)/(top[:, 0] - top[:, 2] + 1e-9)
+
+
+LOSSES = {'cross-entropy': log_odds, 'margin': margin_ratio}
+
+
+class Climb(NamedTuple):
+    """Where the ascents of n images stand."""
+    b: tf.Tensor          # (n, h, w, c) the backgrounds to be looked at next
+    before: tf.Tensor     # (n, h, w, c) and those a step before
+    best: tf.Tensor       # (n, h, w, c) of the highest loss so far; of an image found wrong, what did it
+    top: tf.Tensor        # (n,) that loss
+    rate: tf.Tensor       # (n,) of a step
+    halved: tf.Tensor     # (n,) bool: at the last check
+    top_then: tf.Tensor   # (n,) top at the last check
+    right: tf.Tensor      # (n,) bool: were all answers right?
+
+    @classmethod
+    def begin(cls, b):
+        """From the backgrounds b, an array; all of it arrays."""
+        n = len(b)
+        low = np.full(n, -np.inf, np.float32)
+        return cls(b, b.copy(), b.copy(), low, np.full(n, RATE, np.float32), np.ones(n, bool), low.copy(),
+                   np.ones(n, bool))
+
+
+def spans(steps):
+    """Numbers of looks between checks (of all steps, and one look at where the last one led), int32."""
+    share, last, checks = FIRST, FIRST, {0}
+    while max(checks) < steps:
+        checks.add(min(int(np.ceil(share*steps - 1e-9)), steps))
+        last = max(last - LESS, LEAST)
+        share += last
+    found = np.diff(sorted(checks)).astype(np.int32)
+    found[-1] += 1
+    return found
+
+
+def climber(model, loss):
+    """climb(x, y, m, looks, *Climb) -> Climb after that many looks and a check; traced once.
+
+    x: (n, h, w, c) in [0, 1]; m: (n, h, w, 1), 1 on what no background may change.
+    """
+    images, masks = (tf.TensorSpec([*model.input_shape[:3], c]) for c in (model.input_shape[3], 1))
+    labels, shares, bools = (tf.TensorSpec([None], kind) for kind in (tf.int32, tf.float32, tf.bool))
+    state = Climb(images, images, images, shares, shares, bools, shares, bools)
+
+    @tf.function(input_signature=[images, labels, masks, tf.TensorSpec([], tf.int32), *state])
+    def climb(x, y, m, looks, b, before, best, top, rate, halved, top_then, right):
+        def behind(b):
+            logits = tf.cast(model(compose(x, m, b), training=False), tf.float32)
+            return loss(logits, y), logits
+
+        def four(values):
+            return values[:, None, None, None]
+        rises, last = tf.zeros_like(rate), tf.fill(tf.shape(rate), np.float32(np.inf))
+        for _ in tf.range(looks):
+            value, gradient, logits = ascent.slope(behind, b)
+            was = right
+            right &= tf.argmax(logits, 1, output_type=tf.int32) == y
+            higher = was & ((value > top) | ~right)
+            best, top = tf.where(four(higher), b, best), tf.where(higher, value, top)
+            rises, last = rises + tf.cast(value > last, tf.float32), value
+            there = ascent.moved(b, gradient, four(rate))
+            b, before = tf.clip_by_value(
+                b + MOMENTUM*(there - b) + (1 - MOMENTUM)*(b - before), 0., 1.), b
+        stuck = rises < RISING*tf.cast(looks - 1, tf.float32)
+        halve = stuck | ~halved & (top == top_then)
+        b, before = (tf.where(four(halve), best, v) for v in (b, before))
+        return Climb(b, before, best, top, tf.where(halve, rate/2, rate), halve, top, right)
+    return climb
