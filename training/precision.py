@@ -3,7 +3,7 @@ from common.quiet import tf
 
 # networks by the beginning of their names: those that train faster in bfloat16 where the processor multiplies
 # it (the small ones do), and one among them that does not. Where nothing was measured, float32
-BFLOAT16 = 'MobileNet', 'EfficientNet', 'Xception', 'VGG', 'ResNet'
+BFLOAT16 = 'MobileNet', 'EfficientNet', 'Xception', 'ResNet', 'InceptionV3'
 FLOAT32 = ('MobileNetV3Small',)
 NATIVE = 'avx512_bf16', 'amx_bf16'   # what processors call it when they multiply bfloat16
 
