@@ -109,6 +109,22 @@ def masks(path, rows, predictions=None, truth=None):
     _save(figure, path)
 
 
+def worst_cases(path, rows):
+    """Rows of the same images, what each network takes them for below: red and framed where it is wrong.
+
+    rows: {name: (pictures (k, h, w, c) in [0, 1], k class names)}; the first has the true classes.
+    """
+    figure, axes = _pictures([pictures for pictures, _ in rows.values()], list(rows), 1.25)
+    truth = next(iter(rows.values()))[1]
+    for line, (_, names) in zip(axes, rows.values()):
+        for one, name, true in zip(line, names, truth):
+            wrong = name != true
+            one.set_xlabel(name, fontsize=9, labelpad=2, color='tab:red' if wrong else 'black')
+            if wrong:
+                one.spines[:].set(color='tab:red', linewidth=2)
+    _save(figure, path)
+
+
 def backgrounds(path, by_epoch):
     """A row of generated backgrounds for each epoch. by_epoch: {t: (k, h, w, c) in [0, 1]}."""
     _save(_pictures(list(by_epoch.values()), [f't = {t}' for t in by_epoch])[0], path)

@@ -10,11 +10,11 @@ import mydatasets
 from common import binarization
 from common.errors import UserError
 from common.files import whole_file
-from common.keys import Key
+from common.keys import Key, Stream
 from common.quiet import keras
 from mydatagen import spread, to_float
 from report import comparisons, figures, formats, markup, naming, selection, tables
-from scoring import occlusion, rowfile, unseen
+from scoring import evaluation, occlusion, pixels, rowfile, unseen
 from training import weightfiles
 
 EPOCHS_SHOWN = 1, 10, 20, 30, 40       # the paper's t; a shorter run shows as many as it has
@@ -29,6 +29,8 @@ FIGURES = {
              'the networks take them for.',
     'sensitivity': 'Where the networks look: what covering a small patch changes, on the same images.',
     'backgrounds': 'What the generator of Proposal draws, over the epochs t.',
+    'worst': 'Test images behind the worst background that ascent finds for each network, and its answers; '
+             'framed where they are wrong.',
     'training': 'Training: losses on the left, shares on the right; val: on validation images.'}
 FIRST = 'teaser', 'unseen'             # of them, above the tables
 
@@ -79,6 +81,8 @@ def tables_of(results):
     for ending in ('', naming.NO_HALO):
         if tests & set(selection.unseen_tests(unseen.FAMILIES, ending)):
             found.append(tables.unseen_table(results, ending))
+    if tests & set(tables.WORST_CASES.values()):
+        found.append(tables.worst_table(results))
     if patterns and naming.SHORT in results.methods and any(m.startswith('best-') and m != naming.SHORT
                                                             for m in results.methods):
         found.append(comparisons.ablation_table(results))
@@ -142,6 +146,8 @@ def draw(out, plan, rows):
     shown = backgrounds_over_epochs(plan.path('proposal') + '.backgrounds')
     if shown:
         figures.backgrounds(_figure(out, name, 'backgrounds'), shown)
+    if 'pixels' in results.tests:
+        draw_worst(out, plan, results)
     draw_networks(out, name, plan)
 
 
@@ -182,6 +188,28 @@ def draw_networks(out, name, plan, count=8):
     figures.masks(_figure(out, name, 'masks'), [v.numpy() for v in (x, m, b, composed)], predictions, truth)
     if heat:
         figures.sensitivity(_figure(out, name, 'sensitivity'), composed.numpy(), heat)
+
+
+def draw_worst(out, plan, results, count=8):
+    """Some test images behind the worst backgrounds that ascent finds for Baseline, Best and the row that
+    stands it best, as far as their weights are here."""
+    scores = {m: np.mean(list(tests['pixels'].values())) for m, tests in results.methods.items()
+              if 'pixels' in tests}
+    data = plan.load()
+    objects, found = pixels.subjects(data, count), {}
+    for method in dict.fromkeys(('baseline', 'best', max(scores, key=scores.get))):
+        with evaluation.precision():
+            try:
+                model, _ = weightfiles.load(plan.path(method), evaluation.KINDS, data)
+            except UserError:
+                continue
+            b = pixels.search(model, objects, Key.of(plan.seed).fold(Stream.PIXELS)).b
+            z = mybackgrounds.compose(objects.x, objects.m, b)
+            answers = [data.classes[k] for k in np.argmax(model(z), 1)]
+        found[naming.name_of(method, not plan.monochrome)] = z.numpy(), answers
+    if found:
+        truth = [data.classes[k] for k in objects.y]
+        figures.worst_cases(_figure(out, plan.label, 'worst'), {'image': (objects.x.numpy(), truth)} | found)
 
 
 # The page

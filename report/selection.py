@@ -6,7 +6,8 @@ from report.naming import MEAN, name_of, NO_HALO, SIX, title_of, UNSEEN_MEAN, WO
 from scoring import rowfile, unseen
 from training import recipes
 
-OTHER_TESTS = 'unseen', 'noise-', 'attack', MEAN, WORST   # how tests begin that every data set may have
+# how tests begin that every data set may have
+OTHER_TESTS = 'unseen', 'noise-', 'attack', 'pixels', 'worst', MEAN, WORST
 
 
 class Results(NamedTuple):
@@ -15,6 +16,7 @@ class Results(NamedTuple):
     methods: dict        # {method: {test: {seed: accuracy}}}, accuracies in [0, 1]
     steps: dict          # {method: (2500, 4000)}, phase by phase, of the methods where they are known
     notes: list[str]
+    images: dict         # {test: on how many images}
 
     @property
     def title(self):
@@ -43,7 +45,7 @@ def select(rows, dataset, steps=None):
     steps: {(data set, settings): (2500, 4000)}, how long such rows were trained. Where a method has rows of
     other settings too, a note says so.
     """
-    methods, known, notes = {}, {}, []
+    methods, known, notes, images = {}, {}, [], {}
     rows = rowfile.find(rows, dataset=dataset)
     for method in dict.fromkeys(r['method'] for r in rows):
         mine, more = newest(rowfile.find(rows, method=method))
@@ -51,10 +53,11 @@ def select(rows, dataset, steps=None):
         tests = methods[method] = {}
         for r in mine:
             tests.setdefault(r['test'], {})[r['seed']] = r['accuracy']
+            images[r['test']] = r['n']
         tests |= _summaries(tests)
         if (dataset, mine[0]['settings']) in (steps or {}):
             known[method] = steps[dataset, mine[0]['settings']]
-    return Results(dataset, methods, known, notes)
+    return Results(dataset, methods, known, notes, images)
 
 
 def newest(rows):

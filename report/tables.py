@@ -5,10 +5,10 @@ import mydatasets
 from report import statistics
 from report.formats import Table
 from report.naming import (ATTENTION_NOTE, CASE_STUDIES, DRONE_NOTES, ELSEWHERE, ELSEWHERE_NOTE, in_order,
-                           MEAN, MISSING, PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE, row_names, SIX,
-                           TESTS, title_of, UNSEEN_MEAN, WORST)
+                           MEAN, MISSING, name_of, NO_HALO, PUBLISHED, PUBLISHED_DRONE, PUBLISHED_NOTE,
+                           row_names, SIX, TESTS, title_of, UNSEEN_MEAN, WORST)
 from report.selection import newest, over, seen, unmarked, unseen_tests
-from scoring import adversary, rowfile, unseen
+from scoring import adversary, climbing, pixels, rowfile, unseen, worst
 
 INTERVAL_NOTE = ('Accuracy in %, mean ± half of the 95 % interval over seeds (Student t); it covers seeds, '
                  'not the choice of test images.')
@@ -22,10 +22,19 @@ PLAIN_NOTES = {
            'backgrounds of a generator that was never trained 0 to 0.6 %, of a redrawn one 0.3 %.',
     True: 'Grey (here any one colour) and white are plain, and so are 0.8 % of random textures and 20 % of '
           'the backgrounds of a generator that was never trained.'}
-ATTACK_NOTE = ('Attack: accuracy under the strongest of {number} generators trained against each network, in '
-               'brackets the least and the largest of the seeds. They never see the image that they stand '
-               'behind, and are kept to a brightness of {low} to {high} as a mean over the batch: an upper '
-               'bound on the accuracy that stronger attacks would leave.')
+# worst cases: {title of a column: test}, and what each of them is
+WORST_CASES = {'attack': 'attack', 'pixels': 'pixels', 'worst': 'worst', 'worst, no halo': 'worst-nohalo'}
+WORST_NOTE = ('Accuracy in %, mean over seeds [the least to the largest of them]: upper bounds on robust '
+              'accuracy, because a longer search, or a better one, can only leave less.')
+ATTACK_NOTE = ('Attack: under the strongest of {number} generators trained against each network, which never '
+               'see the image that they stand behind and are kept to a brightness of {low} to {high} as a '
+               'mean over the batch.')
+PIXELS_NOTE = ('Pixels: right as it is and behind every background on the way of ascent on its pixels, '
+               'outside the object grown by 2 pixels: {steps} steps from each of {starts}, by {losses}.')
+EVERY_NOTE = ('Worst: right on every one of {backgrounds} backgrounds, 2 pixels away from the object or (no '
+              'halo) right up to it: the families never trained on, {draws} draws of each, white once.')
+UNSEEN_NOTE = ('Unseen, no halo: mean over all families of backgrounds never trained on, right up to the '
+               'object, ± half of the 95 % interval over seeds (Student t).')
 
 
 # Cells
@@ -127,14 +136,13 @@ def tests_table(results):
 
 
 def unseen_table(results, ending=''):
-    """Methods x unseen families, their means, and with a halo the attack; a dagger where training saw one.
+    """Methods x unseen families, and their means; a dagger where training saw one.
 
     ending: NO_HALO for backgrounds right up to the object.
     """
     found, photographs = results.methods, results.photographs
     titles, each = row_names(photographs), unseen_tests(unseen.FAMILIES, ending)
-    attack = ['attack'] if 'attack' in results.tests and not ending else []
-    names = [*each, UNSEEN_MEAN + ending, *attack]
+    names = [*each, UNSEEN_MEAN + ending]
     methods = in_order(m for m in found if m in titles and found[m].keys() & set(names))
     kept, lines = unmarked(methods, photographs), []
     for method in methods:
@@ -142,14 +150,12 @@ def unseen_table(results, ending=''):
         cells = [cell(tests.get(t)) + (' †' if f in marks and t in tests else '')
                  for f, t in zip(unseen.FAMILIES, each)]
         means = [tests.get(UNSEEN_MEAN + ending), over(tests, unseen_tests(kept, ending))]
-        attacked = [cell(tests.get(t), least_and_largest=True) for t in attack]
-        lines.append([titles[method], *cells, *map(cell, means), *attacked,
-                      seeds_of(tests.get(t) for t in names)])
-    columns = ['method', *unseen.FAMILIES, 'mean', 'mean without †', *attack, 'seeds']
+        lines.append([titles[method], *cells, *map(cell, means), seeds_of(tests.get(t) for t in names)])
+    columns = ['method', *unseen.FAMILIES, 'mean', 'mean without †', 'seeds']
     halo = 'no halo' if ending else '2-pixel halo'
     notes = _unseen_notes(lines, kept, photographs)
     return finished(f'{results.title}: backgrounds never trained on, {halo}', columns, lines,
-                    [*notes, *([_attack_note()] if attack else []), *results.notes])
+                    [*notes, *results.notes])
 
 
 def _unseen_notes(lines, kept, photographs):
@@ -160,10 +166,37 @@ def _unseen_notes(lines, kept, photographs):
     return [*notes, f'Mean without †: over what no row of this table was trained on ({", ".join(kept)}).']
 
 
-def _attack_note():
+def worst_table(results):
+    """Methods x searches for the worst background, beside the mean over unseen families without a halo."""
+    found, photographs = results.methods, results.photographs
+    columns = {title: test for title, test in WORST_CASES.items() if test in results.tests}
+    titles, last, lines = row_names(photographs), UNSEEN_MEAN + NO_HALO, []
+    for method in in_order(m for m in found if found[m].keys() & set(columns.values())):
+        tests = found[method]
+        cells = [cell(tests.get(t), least_and_largest=True) for t in columns.values()]
+        lines.append([titles.get(method, name_of(method, photographs)), *cells, cell(tests.get(last)),
+                      seeds_of(tests.get(t) for t in (*columns.values(), last))])
+    return Table(f'{results.title}: worst cases', ['method', *columns, 'unseen, no halo', 'seeds'], lines,
+                 [WORST_NOTE, *_worst_notes(results), UNSEEN_NOTE, *results.notes])
+
+
+def _worst_notes(results):
+    """What each column is, and on how many images."""
     low, high = adversary.BRIGHTNESS
-    number = len(adversary.USUAL.rates)*adversary.USUAL.restarts
-    return ATTACK_NOTE.format(number=number, low=low, high=high)
+    effort, usual = pixels.USUAL, adversary.USUAL
+    notes = {'attack': ATTACK_NOTE.format(number=len(usual.rates)*usual.restarts, low=low, high=high),
+             'pixels': PIXELS_NOTE.format(steps=effort.steps, starts=listed(effort.starts),
+                                          losses=listed(climbing.LOSSES)),
+             'worst': EVERY_NOTE.format(backgrounds=len(worst.SET), draws=worst.DRAWS)}
+    which = {'pixels': ', evenly spaced' if results.photographs else ', the first of the set'}
+    return [f'{note} On {results.images[test]:,} test images{which.get(test, "")}.'
+            for test, note in notes.items() if test in results.images]
+
+
+def listed(words):
+    """'noise, black and textures'."""
+    *most, last = words
+    return f'{", ".join(most)} and {last}'
 
 
 SUMMARISED = 'baseline', 'proposal', 'best'   # rows of the summary
