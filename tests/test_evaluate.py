@@ -105,7 +105,7 @@ def test_what_was_measured_beside_a_row_comes_with_it(weights, monkeypatch):
     monkeypatch.setattr('scoring.adversary.attack', lambda model, data, seed: winner)
     model, about = weightfiles.load(weights)
     data, seen = mydatasets.load('toy'), []
-    exam = evaluation.Exam(data, dict(data.tests), attack=True, method='mine')
+    exam = evaluation.Exam(data, dict(data.tests), searches=('attack',), method='mine')
     found = evaluation.evaluate(model, about, exam, lambda row, beside: seen.append((row, beside)))
     assert found == [row for row, _ in seen] and [beside for _, beside in seen] == [None, winner]
     assert [(r['method'], r['test']) for r in found] == [('mine', 'original'), ('mine', 'attack')]

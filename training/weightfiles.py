@@ -105,7 +105,8 @@ def _check_sidecar(about, name):
     network = about.get('network', {})
     need(isinstance(network, dict) and set(network) <= OPTIONS[kind], 'network',
          f'an object of {", ".join(sorted(OPTIONS[kind]))}')
-    backbone, head, dense, tau = (network.get(k) for k in ('backbone', 'head', 'dense', 'tau'))
+    backbone, head, dense = (network.get(k) for k in ('backbone', 'head', 'dense'))
+    tau = network.get('tau', 1)
     need(backbone is None or backbone in backbone_names(), 'backbone', 'a name of keras.applications')
     need(head is None or backbone and head in HEADS, 'head', f'one of {", ".join(HEADS)}, of a backbone')
     for field, most in (('width', MAX_WIDTH), ('depth', 8)):
@@ -115,7 +116,7 @@ def _check_sidecar(about, name):
     need(dense is None or (isinstance(dense, list) and 1 <= len(dense) <= 4
                            and all(whole(d, 1, MAX_DENSE) for d in dense) if backbone
                            else whole(dense, 1, MAX_DENSE)), 'dense', 'small whole numbers')
-    need(tau is None or type(tau) in (int, float) and 0 < tau <= 1, 'tau', 'a number in (0, 1]')
+    need(type(tau) in (int, float) and 0 < tau <= 1, 'tau', 'a number in (0, 1]')
     for field in ('dataset', 'method', 'settings'):
         need(text(about.get(field, ''), 4000 if field == 'dataset' else 100), field, 'a short text')
     need(whole(about.get('seed', 0), 0, 10**9), 'seed', 'a whole number')
