@@ -12,6 +12,7 @@ from common import ascent
 from common.quiet import tf
 from mybackgrounds import compose
 from scoring.adversary import margin
+from scoring.objects import Objects
 
 RATE = 0.15        # of the first steps, of 0.05 to 1 (docs/log.md)
 MOMENTUM = 0.75    # share of the new direction; the rest is that of the step before
@@ -78,16 +79,16 @@ def spans(steps):
 
 
 def climber(model, loss):
-    """climb(x, y, m, looks, *Climb) -> Climb after that many looks and a check; traced once.
-
-    x: (n, h, w, c) in [0, 1]; m: (n, h, w, 1), 1 on what no background may change.
-    """
+    """climb(Objects, Climb, looks) -> Climb after that many looks and a check; traced once."""
     images, masks = (tf.TensorSpec([*model.input_shape[:3], c]) for c in (model.input_shape[3], 1))
     labels, shares, bools = (tf.TensorSpec([None], kind) for kind in (tf.int32, tf.float32, tf.bool))
-    state = Climb(images, images, images, shares, shares, bools, shares, bools)
+    signature = (Objects(images, labels, masks), Climb(*[images]*3, shares, shares, bools, shares, bools),
+                 tf.TensorSpec([], tf.int32))
 
-    @tf.function(input_signature=[images, labels, masks, tf.TensorSpec([], tf.int32), *state])
-    def climb(x, y, m, looks, b, before, best, top, rate, halved, top_then, right):
+    @tf.function(input_signature=signature)
+    def climb(objects, state, looks):
+        (x, y, m), (b, before, best, top, rate, halved, top_then, right) = objects, state
+
         def behind(b):
             logits = tf.cast(model(compose(x, m, b), training=False), tf.float32)
             return loss(logits, y), logits
