@@ -101,8 +101,8 @@ def columns(model, source, objects, key, queries):
     n = len(objects.y)
     usual = pixels.search(model, objects, key)
     rest = objects.take(np.flatnonzero(usual.right))
-    found, every = {'as they are': usual.plain, 'usual effort': usual.right}, np.ones(len(rest.y), bool)
-    cells = {name: f'{100*np.mean(right):.1f}' for name, right in found.items()}
+    every = np.ones(len(rest.y), bool)
+    cells = {'as they are': f'{100*np.mean(usual.plain):.1f}', 'usual effort': f'{100*len(rest.y)/n:.1f}'}
     more = {'4 x steps': lambda: pixels.search(model, rest, key.fold(101), STEPS).right,
             '4 x starts': lambda: pixels.search(model, rest, key.fold(102), STARTS).right,
             f'Square, {queries:,}': lambda: square(model, rest, key.fold(103), queries)}
@@ -111,7 +111,7 @@ def columns(model, source, objects, key, queries):
     for name, run in more.items():
         right = run() if len(rest.y) else every
         every = every & right
-        cells[name] = f'-{100*np.sum(~right)/n:.1f}'
+        cells[name] = f'{100*(np.sum(right) - len(rest.y))/n:+.1f}'
     cells['all of these'] = f'{100*np.sum(every)/n:.1f}'
     bare = pixels.search(model, objects._replace(m=tf.zeros_like(objects.m)), key)
     cells['nothing protected'] = f'{100*np.mean(bare.right):.1f}'

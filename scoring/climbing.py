@@ -79,15 +79,15 @@ def spans(steps):
 
 
 def climber(model, loss):
-    """climb(Objects, looks, Climb) -> Climb after that many looks and a check; traced once."""
+    """climb(Objects, Climb, looks) -> Climb after that many looks and a check; traced once."""
     images, masks = (tf.TensorSpec([*model.input_shape[:3], c]) for c in (model.input_shape[3], 1))
     labels, shares, bools = (tf.TensorSpec([None], kind) for kind in (tf.int32, tf.float32, tf.bool))
-    state = Climb(images, images, images, shares, shares, bools, shares, bools)
+    signature = (Objects(images, labels, masks), Climb(*[images]*3, shares, shares, bools, shares, bools),
+                 tf.TensorSpec([], tf.int32))
 
-    @tf.function(input_signature=[Objects(images, labels, masks), tf.TensorSpec([], tf.int32), state])
-    def climb(objects, looks, state):
-        x, y, m = objects
-        b, before, best, top, rate, halved, top_then, right = state
+    @tf.function(input_signature=signature)
+    def climb(objects, state, looks):
+        (x, y, m), (b, before, best, top, rate, halved, top_then, right) = objects, state
 
         def behind(b):
             logits = tf.cast(model(compose(x, m, b), training=False), tf.float32)

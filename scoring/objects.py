@@ -8,7 +8,8 @@ from common import geometry
 from common.quiet import tf
 from mydatagen import in_order, MOST_PIXELS, to_float
 
-BATCH = 100   # of Objects, always: another size would be traced, compiled and rounded anew
+BATCH = 100   # of Objects
+FEWER = 5     # times smaller are the batches of what is left over
 
 
 def known(data):
@@ -42,7 +43,13 @@ class Objects(NamedTuple):
 
 
 def batches(rows, batchsize):
-    """(rows of a batch, how many of them count): always `batchsize` rows, in the last one some twice."""
-    for first in range(0, len(rows), batchsize):
-        mine = rows[first:first + batchsize]
-        yield np.resize(mine, batchsize), len(mine)
+    """(rows of a batch, how many of them count): of `batchsize` rows, what is left over in smaller ones.
+
+    No other sizes, which would be compiled anew; in the last batch some rows stand twice.
+    """
+    whole, few = len(rows)//batchsize*batchsize, max(1, batchsize//FEWER)
+    for first in range(0, whole, batchsize):
+        yield rows[first:first + batchsize], batchsize
+    for first in range(whole, len(rows), few):
+        mine = rows[first:first + few]
+        yield np.resize(mine, few), len(mine)

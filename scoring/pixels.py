@@ -71,7 +71,7 @@ def subjects(data, most=None):
 def move_on(climb, objects, state, rows, looks):
     """Some rows of the objects climb on for `looks` looks. state: a Climb of arrays, which is changed."""
     for some, k in batches(rows, objects.batchsize):
-        found = climb(objects.take(some), looks, Climb(*(part[some] for part in state)))
+        found = climb(objects.take(some), Climb(*(part[some] for part in state)), looks)
         for part, new in zip(state, found):
             part[some[:k]] = new.numpy()[:k]
 

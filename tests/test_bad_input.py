@@ -491,6 +491,11 @@ CASES = {
     'attack in tables of photographs': (
         'reproduce', [PHOTOS, '--size', '16', '--tests', 'attack', '--out', '{tmp}/none'],
         '--tests attack is for monochrome sets', folder()),
+    'ascent where no object is known': (
+        'evaluate', [PHOTOS, C, '--size', '16', '--tests', 'pixels'], 'true masks', folder()),
+    'a fixed set of backgrounds where no object is known': (
+        'reproduce', [PHOTOS, '--size', '16', '--tests', 'worst', '--out', '{tmp}/none'], 'true masks',
+        folder()),
     'unseen backgrounds where no object is known': (
         'reproduce', [PHOTOS, '--size', '16', '--tests', 'unseen', '--out', '{tmp}/none'], 'true masks',
         folder()),

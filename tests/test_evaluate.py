@@ -100,12 +100,30 @@ def test_the_attack_is_a_test_like_the_others_and_its_winner_is_told(weights, tm
     assert not capsys.readouterr().out
 
 
+def test_searches_for_the_worst_background_are_tests_like_the_others(weights, tmp_path, capsys):
+    csv = str(tmp_path/'accuracy.csv')
+    assert evaluate.main(['toy', weights, '--csv', csv, '--tests', 'worst', 'pixels']) == 0
+    found = {r['test']: r for r in rowfile.read(csv)}
+    assert list(found) == ['original', 'pixels', 'worst', 'worst-nohalo']
+    assert {r['n'] for r in found.values()} == {96}
+    assert found['pixels']['correct'] <= found['original']['correct']
+    told = [line.split(':')[0] for line in capsys.readouterr().out.splitlines() if ' on baseline: ' in line]
+    assert told == ['pixels on baseline', 'worst on baseline', 'worst-nohalo on baseline']
+
+
+def test_the_older_options_ask_for_the_same_tests():
+    def asked(*words):
+        return evaluate.asked(evaluate.parse(['toy', 'w', *words]))
+    assert asked('--unseen', '--adversarial') == asked('--tests', 'attack', 'unseen') == ['unseen', 'attack']
+    assert asked('--unseen', '--tests', 'worst', 'unseen') == ['unseen', 'worst'] and asked() == []
+
+
 def test_what_was_measured_beside_a_row_comes_with_it(weights, monkeypatch):
     winner = adversary.Attack(30, 96, 0.4, 1e-4, 'cross-entropy', 0)
     monkeypatch.setattr('scoring.adversary.attack', lambda model, data, seed: winner)
     model, about = weightfiles.load(weights)
     data, seen = mydatasets.load('toy'), []
-    exam = evaluation.Exam(data, dict(data.tests), searches=('attack',), method='mine')
+    exam = evaluation.Exam(data, dict(data.tests), ['attack'], 'mine')
     found = evaluation.evaluate(model, about, exam, lambda row, beside: seen.append((row, beside)))
     assert found == [row for row, _ in seen] and [beside for _, beside in seen] == [None, winner]
     assert [(r['method'], r['test']) for r in found] == [('mine', 'original'), ('mine', 'attack')]

@@ -86,6 +86,21 @@ def test_recorded_rows_count_as_done_even_where_the_weights_are_not(done, tmp_pa
     assert (out/'accuracy.csv').read_text() == before
 
 
+def test_searches_for_the_worst_background_have_rows_a_table_and_a_figure(done, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pages, 'draw_networks', lambda *_: None)   # it has drawn them
+    out = shutil.copytree(done[0], tmp_path/'runs')
+    words = ['toy', '--methods', 'baseline', '--quiet', '--tests', 'pixels', 'worst', '--out', str(out)]
+    assert reproduce.main(words) == 0
+    rows = rowfile.read(str(out/'accuracy.csv'))
+    assert [(r['method'], r['test'], r['n']) for r in rows[14:]] == [
+        ('baseline', test, 96) for test in ('pixels', 'worst', 'worst-nohalo')]
+    assert 'toy: worst cases' in capsys.readouterr().out
+    assert (out/'figures'/'toy-worst.png').stat().st_size > 5000
+    logged = [json.loads(line) for line in (out/'runs.jsonl').read_text().splitlines()]
+    assert [e['plain'] for e in logged if e.get('test') == 'pixels'] == [
+        r['correct'] for r in rowfile.find(rows, method='baseline', test='original')]
+
+
 # Weights
 
 def contents(folder):

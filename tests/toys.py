@@ -12,6 +12,7 @@ from PIL import Image
 import mydatasets
 import mymodels
 from common.quiet import keras
+from mydatagen import Images
 from readers.reading import Reading
 from training import weightfiles
 
@@ -44,6 +45,22 @@ def parents(folder):
         weightfiles.save(model, os.path.join(folder, kind), kind=kind, dataset='toy', method=kind, seed=0,
                        shape=list(SHAPE), classes=CLASSES, network=NETWORK[kind], settings=kind)
     return [os.path.join(folder, kind) for kind in NETWORK]
+
+
+def classifier():
+    """A classifier that knows plain images of toy well and has never seen a background."""
+    net = mymodels.classifier(SHAPE, 3, **NETWORK['classifier'])
+    net.set_weights(made()['classifier'])
+    return net
+
+
+def in_colour(masks=True, n=9):
+    """A Dataset whose only test is n photographs of 16 pixels, two classes by turns, their objects 5 x 6."""
+    random = np.random.RandomState(0)
+    x, m = random.randint(0, 256, (n, 16, 16, 3)).astype(np.uint8), np.zeros((n, 16, 16, 1), np.uint8)
+    m[:, 4:9, 5:11] = 255
+    test = mydatasets.Test(lambda: Images(x, np.arange(n, dtype=np.int32) % 2, m if masks else None))
+    return mydatasets.load('toy')._replace(shape=(16, 16, 3), name='photos', tests={'test-studio': test})
 
 
 def load(name, data_dir=None, limit=None, **reading):

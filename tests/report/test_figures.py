@@ -66,6 +66,8 @@ def test_save_grid_does_not_wait_for_matplotlib(tmp_path, monkeypatch):
     'method': lambda p, r: figures.method_diagram(p),
     'masks': lambda p, r: figures.masks(p, [r.random((4, 16, 16, c)) for c in (3, 1, 1, 3)]),
     'predictions': lambda p, r: figures.masks(p, r.random((4, 3, 16, 16, 3)), {'Best': 'aba'}, 'abb'),
+    'worst': lambda p, r: figures.worst_cases(
+        p, {'image': (r.random((3, 16, 16, 3)), 'aba'), 'Best': (r.random((3, 16, 16, 3)), 'abb')}),
     'backgrounds': lambda p, r: figures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),
     'curves': lambda p, r: figures.curves(p, {'Baseline': HISTORY, 'unet': HISTORY[:1]}),
     'sensitivity': lambda p, r: figures.sensitivity(

@@ -160,14 +160,14 @@ def test_rows_of_imagenet_networks_carry_daggers_like_other_photographs():
 def test_unseen_table_marks_what_a_row_was_trained_on():
     tests = [f'unseen-{f}' for f in FAMILIES]
     methods = 'baseline', 'noise', 'real', 'textures', 'textures-long', 'proposal', 'best-short'
-    rows = [r for m in methods for r in rows_of(m, {0: 0.75}, [*tests, 'attack'])]
+    rows = [r for m in methods for r in rows_of(m, {0: 0.75}, tests)]
     table = tables.unseen_table(results_of(rows))
     assert len(table.rows) == 6   # best-short belongs to the ablation
     marked = {r[0]: [f for f, c in zip(FAMILIES, r[1:]) if '†' in c] for r in table.rows}
     assert marked == {'Baseline': [], 'Proposal': [], 'Noise': ['gaussian'],
                       naming.UPPER_BOUND: ['patterns-shifted', 'patterns-inverted'],
                       'Textures': ['grey', 'white'], 'Textures (long)': ['grey', 'white']}
-    assert line(table, 'Noise')['mean'] == '75.0' and 'attack' not in table.columns
+    assert line(table, 'Noise')['mean'] == '75.0'
     assert results_of(rows).methods['noise'][UNSEEN_MEAN] == {0: 0.75}
     assert tables.unseen_table(results_of(rows), naming.NO_HALO).rows == []
 
@@ -209,14 +209,38 @@ def test_the_shares_of_plain_backgrounds_that_the_notes_name():
     assert plain(untrained, (32, 32, 3)) > 0.1
 
 
-def test_the_attack_shows_the_least_and_the_largest_of_the_seeds_and_says_what_it_bounds():
-    rows = rows_of('best', {0: .9, 1: .91, 2: .92}, ['attack'])
+def test_worst_cases_show_the_least_and_the_largest_of_the_seeds_and_say_what_they_bound():
+    tests = ['attack', 'pixels', 'worst', 'worst-nohalo', *selection.unseen_tests(FAMILIES, naming.NO_HALO)]
+    rows = [r for m in ('best', 'attention', 'best-short', 'real')
+            for r in rows_of(m, {0: .9, 1: .91, 2: .92}, tests)] + rows_of('black', {0: .5})
     table = tables.worst_table(results_of(rows))
-    assert line(table, 'Best')['attack'] == '91.0 [90.0 to 92.0]'
-    assert any('upper bounds' in n for n in table.notes)
-    note = next(n for n in table.notes if n.startswith('Attack'))
-    for words in 'never see the image', '0.2 to 0.5', 'strongest of 4':
-        assert words in note
+    assert table.title == 'MNIST: worst cases'
+    assert table.columns == ['method', 'attack', 'pixels', 'worst', 'worst, no halo', 'unseen, no halo',
+                             'seeds']
+    assert [r[0] for r in table.rows] == ['Attention', naming.UPPER_BOUND, 'Best', 'Best (short)']
+    found = line(table, 'Best')
+    assert {found[c] for c in table.columns[1:5]} == {'91.0 [90.0 to 92.0]'}
+    assert found['unseen, no halo'] == '91.0 ± 2.5' and found['seeds'] == '3'
+    text = '\n'.join(table.notes)
+    for words in ('upper bounds', 'never see the image', '0.2 to 0.5', 'strongest of 4', '49 backgrounds',
+                  '100 steps from each of noise, black and textures, by cross-entropy and margin',
+                  'On 1,000 test images, the first of the set.'):
+        assert words in text
+
+
+def test_worst_cases_have_a_table_only_where_there_are_such_rows_and_columns_only_for_those():
+    assert [t.title for t in pages.tables_of(results_of(rows_of('best', {0: .9})))] == [
+        'MNIST: accuracy by background']
+    results = results_of(rows_of('best', {0: .9}, [*TESTS, 'pixels']) + rows_of('baseline', {0: .9}))
+    table = tables.worst_table(results)
+    assert table.title in [t.title for t in pages.tables_of(results)]
+    assert table.rows == [['Best', '90.0', naming.MISSING, '1']]
+    assert not any(n.startswith(('Attack', 'Worst')) for n in table.notes)
+    photographs = rows_of('best', {0: .9}, ['test-studio', 'worst', 'pixels'], dataset='signs')
+    results = results_of(photographs, 'signs')
+    assert results.own_tests == ['test-studio'] and results.photographs
+    table = tables.worst_table(results)
+    assert table.rows[0][0] == 'Best (textures)' and any('evenly spaced' in n for n in table.notes)
 
 
 def test_photographs_have_their_own_tests_names_and_daggers_on_unseen_backgrounds():

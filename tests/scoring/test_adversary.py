@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 import mydatasets
-import mymodels
 import toys
 from common.errors import UserError
 from common.keys import Key, Stream
@@ -21,8 +20,7 @@ def data():
 @pytest.fixture(scope='module')
 def model(data):
     """A classifier that knows plain images well and has never seen a background."""
-    net = mymodels.classifier(toys.SHAPE, 3, **toys.NETWORK['classifier'])
-    net.set_weights(toys.made()['classifier'])
+    net = toys.classifier()
     assert (net(to_float(data.train.x)).numpy().argmax(1) == data.train.y).mean() > 0.9
     return net
 

@@ -1,0 +1,144 @@
+"""Ascent on the pixels: it finds, keeps to what it may change, and counts the first images alone."""
+import numpy as np
+import pytest
+
+import mydatasets
+import mymodels
+import toys
+from common.errors import UserError
+from common.keys import Key
+from common.quiet import tf
+from mybackgrounds import compose
+from mydatagen import Images
+from scoring import climbing, pixels
+from scoring.objects import batches
+from scoring.pixels import Effort
+
+SHORT = Effort(steps=20, starts=('noise',))
+
+
+@pytest.fixture(scope='module')
+def data():
+    return mydatasets.load('toy')
+
+
+@pytest.fixture(scope='module')
+def model():
+    return toys.classifier()
+
+
+class Reader:
+    """A 'network' that answers what `read` says of the pixels. read: (n, h, w, c) -> logits (n, classes)."""
+    def __init__(self, shape, read):
+        self.input_shape, self.read = (None, *shape), read
+
+    def __call__(self, z, training=False):
+        return self.read(z)
+
+
+@pytest.fixture(scope='module')
+def found(data, model):
+    return pixels.search(model, pixels.subjects(data), Key.of(0), SHORT)
+
+
+def test_a_search_turns_images_and_keeps_the_background_that_did(data, model, found):
+    objects = pixels.subjects(data)
+    assert found.plain.mean() > 0.9 and not (found.right & ~found.plain).any()
+    assert found.right.mean() < 0.5 and found.b.min() >= 0 and found.b.max() <= 1
+    answers = model(compose(objects.x, objects.m, found.b)).numpy().argmax(1)
+    assert np.array_equal(answers == objects.y, found.right)
+
+
+def test_a_search_is_a_function_of_its_key_and_of_the_images(data, model, found):
+    again = pixels.search(model, pixels.subjects(data), Key.of(0), SHORT)
+    assert np.array_equal(again.b, found.b) and np.array_equal(again.right, found.right)
+    assert again.left == found.left
+    other = pixels.search(model, pixels.subjects(data), Key.of(1), SHORT)
+    assert not np.array_equal(other.b, found.b)
+
+
+def test_images_found_wrong_stay_wrong_and_more_steps_leave_no_more(data, model, found):
+    objects = pixels.subjects(data)
+    climb = climbing.climber(model, climbing.log_odds)
+    state, looked = climbing.Climb.begin(np.full(objects.x.shape, 0.5, np.float32)), 0
+    for looks in climbing.spans(30):
+        right, top = state.right.copy(), state.top.copy()
+        pixels.move_on(climb, objects, state, np.arange(len(right)), looks)   # those found wrong too
+        assert not (state.right & ~right).any() and (state.top >= top).all()
+        looked += looks
+    assert looked == 31 and climb.experimental_get_tracing_count() == 1
+    few = pixels.search(model, objects, Key.of(0), SHORT._replace(steps=1))
+    assert found.right.sum() < few.right.sum()
+    counts = [found.plain.sum(), *found.left.values()]
+    assert counts == sorted(counts, reverse=True) and counts[-1] == found.right.sum()
+
+
+@pytest.mark.parametrize('steps', (1, 2, 7, 100))
+def test_every_step_is_looked_at_and_so_is_where_the_last_one_led(steps):
+    assert climbing.spans(steps).sum() == steps + 1 and climbing.spans(steps).min() > 0
+
+
+def test_with_nothing_protected_every_image_falls(data, model):
+    objects = pixels.subjects(data)
+    assert not pixels.search(model, objects._replace(m=0*objects.m), Key.of(0), SHORT).right.any()
+
+
+def test_what_reads_protected_pixels_alone_keeps_its_answers_and_what_reads_the_others_loses_them(data):
+    x = np.random.RandomState(0).uniform(0.1, 0.4, (7, 8, 8, 1)).astype(np.float32)
+    m = np.zeros_like(x)
+    m[:, :, :4] = 1
+    objects = pixels.Objects(tf.constant(x), tf.zeros(7, tf.int32), tf.constant(m))
+
+    def dark(side):   # bright ones are another class
+        return Reader((8, 8, 1), lambda z: tf.stack([0.5 - tf.reduce_mean(z[:, :, side], (1, 2, 3)),
+                                                     tf.zeros(len(z)), -tf.ones(len(z))], 1))
+    inside, outside = (pixels.search(dark(side), objects, Key.of(0), SHORT)
+                       for side in (slice(0, 4), slice(4, 8)))
+    assert inside.plain.all() and inside.right.all()
+    assert outside.plain.all() and not outside.right.any()
+
+
+def test_no_scale_of_the_logits_hides_their_gradient(data, model, found):
+    scaled = Reader(toys.SHAPE, lambda z: 1000*model(z, training=False))
+    assert pixels.search(scaled, pixels.subjects(data), Key.of(0), SHORT).left == found.left
+    sure, y = tf.constant([[200., 0., 1.], [3., 2., 2.]]), tf.constant([0, 0])
+    with tf.GradientTape() as tape:
+        tape.watch(sure)
+        odds = climbing.log_odds(sure, y)
+    p = tf.nn.softmax(sure)[1, 0]
+    assert odds[1].numpy() == pytest.approx(np.log((1 - p)/p), abs=1e-5)
+    assert tape.gradient(odds, sure)[0].numpy() == pytest.approx([-1, 0.269, 0.731], abs=1e-3)
+    for scale in (1, 9):
+        assert climbing.margin_ratio(scale*sure, y).numpy() == pytest.approx([-199/200, -1])
+    assert climbing.margin_ratio(sure[:, :2], y).numpy().tolist() == [-200, -1]   # two classes
+
+
+def test_only_the_first_images_count(data, model, monkeypatch):
+    monkeypatch.setattr(pixels, 'IMAGES', 10)
+    monkeypatch.setattr(pixels.search, '__defaults__', (SHORT,))
+    images = data.tests['original'].images()
+    x, y = images.x.copy(), images.y.copy()
+    x[10:], y[10:] = 255 - x[10:], (y[10:] + 1) % 3
+    changed = data._replace(tests={'original': mydatasets.Test(lambda: Images(x, y))})
+    first, second = (pixels.pixels(model, d, 3) for d in (data, changed))
+    assert first == second and first.n == 10 and '10 images' in first.line()
+
+
+def test_photographs_need_masks_and_are_taken_from_all_over(monkeypatch):
+    net = mymodels.classifier((16, 16, 3), 2, width=4, dense=8)
+    monkeypatch.setattr(pixels, 'PHOTOGRAPHS', 5)
+    monkeypatch.setattr(pixels.search, '__defaults__', (SHORT,))
+    objects = pixels.subjects(toys.in_colour())
+    assert objects.y.numpy().tolist() == [0, 0, 0, 0, 0]   # every second one
+    assert objects.m[0, ..., 0].numpy().sum() == 90 - 12   # 5 x 6 grown by a disk of 2 pixels
+    assert pixels.pixels(net, toys.in_colour(), 0).n == 5
+    with pytest.raises(UserError, match='true masks of photos'):
+        pixels.pixels(net, toys.in_colour(masks=False), 0)
+
+
+@pytest.mark.parametrize('n', (0, 3, 20, 47))
+def test_batches_have_two_sizes_and_every_row_counts_once(n):
+    rows = np.arange(n) + 5
+    found = list(batches(rows, 20))
+    assert [r for some, k in found for r in some[:k]] == rows.tolist()
+    assert {len(some) for some, _ in found} <= {20, 4}
