@@ -34,7 +34,7 @@ PIXELS_NOTE = ('Pixels: right as it is and behind every background on the way of
 EVERY_NOTE = ('Worst: right on every one of {backgrounds} backgrounds, 2 pixels away from the object or (no '
               'halo) right up to it: the families never trained on, {draws} draws of each, white once.')
 UNSEEN_NOTE = ('Unseen, no halo: mean over all families of backgrounds never trained on, right up to the '
-               'object, ± half of the 95 % interval over seeds (Student t).')
+               'object, ± half of the 95 % interval over seeds (Student t), or [the least to the largest].')
 
 
 # Cells

@@ -86,8 +86,7 @@ def test_recorded_rows_count_as_done_even_where_the_weights_are_not(done, tmp_pa
     assert (out/'accuracy.csv').read_text() == before
 
 
-def test_searches_for_the_worst_background_have_rows_a_table_and_a_figure(done, tmp_path, monkeypatch,
-                                                                          capsys):
+def test_searches_for_worst_backgrounds_have_rows_a_table_and_a_figure(done, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pages, 'draw_networks', lambda *_: None)   # it has drawn them
     out = shutil.copytree(done[0], tmp_path/'runs')
     words = ['toy', '--methods', 'baseline', '--quiet', '--tests', 'pixels', 'worst', '--out', str(out)]
