@@ -17,7 +17,7 @@ from report import formats
 from report.sheets import MOST, png, save_sheet
 from training import weightfiles
 
-FRAME = 4                # pixels, the border in which the ground is looked at
+FRAME = 4                # pixels, the border that border_colour looks at too
 MASKS = 40               # training images whose masks are shown
 CUT = 1., 0., 1.         # the colour that stands where a mask removes
 
@@ -48,7 +48,7 @@ def _cells(images, paste, classes, each):
 @tf.function(reduce_retracing=True)
 def unevenness(x):
     """How far the frame of each image is from its border colour, mean absolute difference. (n,) in [0, 1]."""
-    apart = tf.abs(x - mybackgrounds.border_colour(x, FRAME))
+    apart = tf.abs(x - mybackgrounds.border_colour(x))
     inside = apart[:, FRAME:-FRAME, FRAME:-FRAME]
     pixels = tf.size(apart[0]) - tf.size(inside[0])
     return (tf.reduce_sum(apart, (1, 2, 3)) - tf.reduce_sum(inside, (1, 2, 3)))/tf.cast(pixels, tf.float32)

@@ -17,8 +17,7 @@ def parse(argv=None):
 
 
 def fingerprint(args, parents=(), rate=None):
-    more = {'lr': args.lr or mymodels.POOLED_RATE} if options.on_backbone(args) else {}
-    return options.fingerprint('train1', args, more=more)
+    return options.phase1_fingerprint(args)
 
 
 def run(args):

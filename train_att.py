@@ -42,7 +42,7 @@ def train(job, model, rate):
 
 def train_global_branch(args, path):
     """Phase 1, with a name of its own."""
-    job = start.begin(checkpoints.renamed(args, path), options.fingerprint('train1', args))
+    job = start.begin(checkpoints.renamed(args, path), options.phase1_fingerprint(args))
     if job is None:
         return
     data = job.data

@@ -59,6 +59,12 @@ def augment(x):
     return (x*(0.8 + 0.4*torch.rand(n, 1, 1, 1))).clamp(max=1)
 
 
+def update(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
 def torch_steps(side, batch, precision):
     """{name: call}: whole steps of phases 1 and 2, channels last, autocast for bfloat16."""
     x = torch.rand(batch, 1, side, side).contiguous(memory_format=LAST)
@@ -68,9 +74,7 @@ def torch_steps(side, batch, precision):
     def phase1():
         with torch.autocast('cpu', torch.bfloat16, enabled=low):
             loss = functional.cross_entropy(f(augment(x)), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        update(optimizer, loss)
 
     def phase2():
         z = augment(x)
@@ -79,9 +83,7 @@ def torch_steps(side, batch, precision):
             ce = functional.cross_entropy(frozen(z*m), y)
         tv = (m[:, :, 1:] - m[:, :, :-1]).abs().mean() + (m[..., 1:] - m[..., :-1]).abs().mean()
         loss = ce + functional.relu(m.mean((1, 2, 3)) - 0.2).mean() + 0.1*tv
-        optimizer2.zero_grad()
-        loss.backward()
-        optimizer2.step()
+        update(optimizer2, loss)
     f, frozen, unet = (net(side).to(memory_format=LAST)
                        for net in (Classifier, Classifier, UNet))
     frozen.requires_grad_(False)
@@ -102,9 +104,7 @@ def backbone_calls(name, side, batch, precision, classes):
     def training():
         with torch.autocast('cpu', torch.bfloat16, enabled=low):
             loss = functional.cross_entropy(net(augment(x)), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        update(optimizer, loss)
 
     def prediction():
         with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16, enabled=low):

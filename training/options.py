@@ -8,7 +8,7 @@ import mydatasets
 from common import cli
 from common.cli import positive, share, whole
 from common.errors import UserError
-from mymodels import BIG, MAX_DENSE, MAX_WIDTH
+from mymodels import BIG, MAX_DENSE, MAX_WIDTH, POOLED_RATE
 from readers import reading
 from training import weightfiles
 
@@ -152,3 +152,9 @@ def fingerprint(script, args, parents=(), more=None):
         changed['backbone_weights'] = _digest(changed['backbone_weights'])
     text = json.dumps([METHOD_VERSION, script, changed, list(parents)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def phase1_fingerprint(args):
+    """Of phase 1, by whichever script. A backbone's own rate counts, as in phase 3."""
+    more = {'lr': args.lr or POOLED_RATE} if on_backbone(args) else {}
+    return fingerprint('train1', args, more=more)

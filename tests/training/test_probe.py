@@ -141,3 +141,9 @@ def test_one_network_of_each_family_is_built_probed_saved_and_loaded(name, tmp_p
     loaded, _ = weightfiles.load(path, 'classifier', data)
     x = tf.constant(data.validation.x/255, tf.float32)
     assert np.array_equal(model(x), loaded(x))
+
+
+def test_phase_1_has_one_fingerprint_by_whichever_script():
+    words = ['toy', '--backbone', 'MobileNetV2']
+    assert train1.fingerprint(train1.parse(words)) == options.phase1_fingerprint(train_att.parse(words)) \
+        != train1.fingerprint(train1.parse([*words, '--lr', '1e-3']))
