@@ -21,6 +21,7 @@ BRIGHTNESS = 0.8, 1.2      # factor; results are clipped at 1
 WHITE_BALANCE, BRIGHTER, CONTRAST, SATURATION = 0.3, 0.2, 0.5, 0.7   # +- log gain, of the range, factors
 BLUR = 0.01                # largest deviation, of the side
 JPEG = 30                  # lowest quality
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), 0.3   # of a rectangle (Zhong et al. 2020): area, height by width
 MOST_PIXELS = 2**23        # of a batch without gradients (512 images of 64x64 in colour)
 
 
@@ -48,11 +49,12 @@ def _move(x, m, maps, brightness, fill):
     return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
 
 
-def augmenter(flip=False, fill='constant', until=math.inf, zoom=1., strength=0.):
+def augmenter(flip=False, fill='constant', until=math.inf, zoom=1., strength=0., share=0.):
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
     fill: what comes in from outside, `constant` (0) or `nearest`. until: from this step on images are only
     mirrored, if that. zoom: objects are shown at 1/zoom to zoom times their size. strength: of `photometric`.
+    share: of images with a rectangle that is `erased`.
     x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
     change = photometric(strength) if strength else None
@@ -75,6 +77,8 @@ def augmenter(flip=False, fill='constant', until=math.inf, zoom=1., strength=0.)
         x, m = _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, fill)
         if change:
             x = tf.cond(on > 0, lambda: change(x, key.fold(3)), lambda: x)
+        if share:
+            x = tf.cond(on > 0, lambda: erased(x, share, key.fold(4)), lambda: x)
         return x, m
     return augment
 
@@ -109,6 +113,23 @@ def photometric(strength):
                           fn_output_signature=tf.TensorSpec(x.shape[1:]))
         return tf.where(u[:, 5] < 0, tf.ensure_shape(coded, x.shape), x)
     return change
+
+
+def erased(x, share, key):
+    """Images where a share of them have lost one rectangle to noise (random erasing, Zhong et al. 2020,
+    arXiv 1708.04896): nothing of the object may be all that is recognised. x: (n, h, w, c) in [0, 1].
+
+    Keras' RandomErasing draws its rectangles from a generator of its own, not from our keys.
+    """
+    n, (h, w, c) = tf.shape(x)[0], x.shape[1:]
+    u = key.uniform(n, (5, 1, 1, 1))   # (n, 5, 1, 1, 1)
+    area = ERASED_AREA[0] + (ERASED_AREA[1] - ERASED_AREA[0])*u[:, 0]
+    aspect = ERASED_ASPECT**(2*u[:, 1] - 1)   # alike at every a and 1/a
+    high, wide = (tf.minimum(tf.sqrt(area*a), 1.) for a in (aspect, 1/aspect))
+    top, left = h*(1 - high)*u[:, 2], w*(1 - wide)*u[:, 3]
+    row, col = tf.range(h, dtype=tf.float32)[:, None, None], tf.range(w, dtype=tf.float32)[:, None]
+    inside = (row >= top) & (row < top + h*high) & (col >= left) & (col < left + w*wide)
+    return tf.where(inside & (u[:, 4] < share), key.fold(1).uniform(n, (h, w, c)), x)
 
 
 def to_float(x):

@@ -222,3 +222,32 @@ def test_photometric_strength_bounds_what_changes_and_each_image_has_its_own_lig
     assert abs(means[0.1] - 0.5).max() < 0.1 < 0.25 < abs(means[1.] - 0.5).max()
     assert len(np.unique(means[1.].round(4), axis=0)) > 290
     assert np.std(means[1.][:, 0] - means[1.][:, 2]) > 0.05   # white balance: the channels differ
+
+
+@pytest.mark.parametrize('channels', (1, 3))
+def test_erased_images_lose_one_rectangle_of_a_bounded_size_each_its_own(channels):
+    x = tf.fill((400, 32, 32, channels), 2.)   # no noise has this value
+    z = mydatagen.erased(x, 0.75, Key.of(5)).numpy()
+    gone = (z < 2).all(-1)
+    hit = gone.any((1, 2))
+    assert 0.68 < hit.mean() < 0.82   # 0.75 +- 3 deviations
+    for one in gone[hit]:
+        rows, cols = one.any(1), one.any(0)
+        assert np.array_equal(one, rows[:, None] & cols)
+        assert all(np.ptp(np.flatnonzero(line)) == line.sum() - 1 for line in (rows, cols))
+    areas = gone[hit].mean((1, 2))
+    assert 0.005 < areas.min() < 0.05 and 0.35 < areas.max() < 0.46
+    assert len({one.tobytes() for one in gone[hit]}) > 0.95*hit.sum()
+    assert 0.4 < z[gone].mean() < 0.6 and z[gone].std() > 0.25
+
+
+def test_erasing_is_a_function_of_the_key_and_ends_when_augmentation_does():
+    x = tf.constant(np.random.default_rng(0).uniform(0.2, 0.8, (40, 16, 16, 1)).astype(np.float32))
+    augment = augmenter(until=2, share=1.)
+    change = tf.function(lambda x, step: augment(x, None, Key.of(0, step))[0])
+    plain = augmenter(until=2)
+    first, again, other, ended = (change(x, tf.constant(i)).numpy() for i in (0, 0, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(ended, plain(x, None, Key.of(0, 2))[0])
+    same = first == plain(x, None, Key.of(0, 0))[0].numpy()
+    assert 0.5 < same.mean() < 0.95

@@ -54,6 +54,8 @@ def parser(description, example, **defaults):
     g.add_argument('--photometric', type=share, default=0., metavar='S',
                    help='strength, 0 to 1, of what another camera and another light change: white balance, '
                    'brightness, contrast, saturation, blur, JPEG')
+    g.add_argument('--erase', type=share, default=0., metavar='SHARE',
+                   help='of the images, which lose a random rectangle to noise')
     g.add_argument('--settle', type=share, default=0.6, metavar='SHARE',
                    help='of the training, at its end, on images as they are, at most mirrored')
     g.add_argument('--schedule', choices=('cosine', 'constant'), default='cosine', help='of the rate')

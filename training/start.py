@@ -120,7 +120,7 @@ def augmentation(job):
     """The `augmenter` of the run: the end of training shows the images as they are."""
     until = round((1 - job.args.settle)*job.steps)
     return augmenter(job.args.flip == 'yes', job.args.fill_outside, until, job.args.zoom,
-                     job.args.photometric)
+                     job.args.photometric, job.args.erase)
 
 
 def augmented(augment):

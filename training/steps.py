@@ -1,7 +1,6 @@
 """Losses and updates. This is the one place that knows the task: another brings another `task_loss`."""
 from common.quiet import tf
 
-# Losses and updates. This is the one place that knows the task: another task brings another `task_loss`.
 
 def task_loss(y, outputs):
     """Cross-entropy of each image (n,) from labels (n,) and logits (n, classes)."""
