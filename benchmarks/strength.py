@@ -6,6 +6,7 @@ leaves, so its points are those by which adding it would lower the row. Last, ho
 pixel is protected: an attack that leaves any of them is broken.
 """
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -26,7 +27,7 @@ from scoring.adversary import margin
 from scoring.objects import batches
 from training import weightfiles
 
-STEPS, STARTS = pixels.Effort(steps=400), pixels.Effort(starts=('noise', 'textures')*6)
+STEPS, STARTS = pixels.Effort(steps=400), pixels.Effort(starts=pixels.USUAL.starts*4)
 SQUARE = 0.8             # of the image, the first squares
 HALVED = 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000   # of 10,000 queries, where that is halved
 QUERIES = 250            # in one call, then images found wrong are left out
@@ -89,7 +90,7 @@ def transferred(model, source, objects, key):
             return tf.argmax(logits_behind(model, x, m, b), 1, output_type=tf.int32) == y
         return ascended
     ascended = {name: made(loss) for name, loss in climbing.LOSSES.items()}
-    for number, (loss, start) in enumerate(pixels.USUAL.searches):
+    for number, (loss, start) in enumerate(itertools.product(climbing.LOSSES, pixels.STARTS)):
         b = pixels.STARTS[start](objects.x, key.fold(number)).numpy()
         for rows, k in batches(np.flatnonzero(right), objects.batchsize):
             right[rows[:k]] = ascended[loss](*objects.take(rows), b[rows]).numpy()[:k]

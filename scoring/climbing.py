@@ -78,11 +78,32 @@ def spans(steps):
     return found
 
 
+def of_images(model):
+    """The signature of some Objects that a model takes; their `x` is that of images."""
+    images, masks = (tf.TensorSpec([*model.input_shape[:3], c]) for c in (model.input_shape[3], 1))
+    return Objects(images, tf.TensorSpec([None], tf.int32), masks)
+
+
+def lender(model):
+    """lend(Objects, candidates (k, h, w, c)) -> the candidate that harms each image most; traced once."""
+    signature = of_images(model)
+
+    @tf.function(input_signature=(signature, signature.x))
+    def lend(objects, candidates):
+        (x, y, m), best = objects, tf.zeros_like(objects.y)
+        top = tf.fill(tf.shape(y), np.float32(-np.inf))
+        for i in tf.range(tf.shape(candidates)[0]):
+            value = margin(model(compose(x, m, candidates[i]), training=False), y)
+            best, top = tf.where(value > top, i, best), tf.maximum(value, top)
+        return tf.gather(candidates, best)
+    return lend
+
+
 def climber(model, loss):
     """climb(Objects, Climb, looks) -> Climb after that many looks and a check; traced once."""
-    images, masks = (tf.TensorSpec([*model.input_shape[:3], c]) for c in (model.input_shape[3], 1))
-    labels, shares, bools = (tf.TensorSpec([None], kind) for kind in (tf.int32, tf.float32, tf.bool))
-    signature = (Objects(images, labels, masks), Climb(*[images]*3, shares, shares, bools, shares, bools),
+    objects = of_images(model)
+    shares, bools = (tf.TensorSpec([None], kind) for kind in (tf.float32, tf.bool))
+    signature = (objects, Climb(*[objects.x]*3, shares, shares, bools, shares, bools),
                  tf.TensorSpec([], tf.int32))
 
     @tf.function(input_signature=signature)

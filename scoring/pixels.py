@@ -1,10 +1,11 @@
 """Accuracy behind the worst background of each image that ascent on its pixels finds.
 
-max over b of L(f(m_i x_i + (1 - m_i) b), y_i) for each image by itself, over every pixel outside the object
+max over b of L(f(m_i x_i + (1 - m_i) b_i), y_i) for each image by itself, over every pixel outside the object
 grown by the halo of the tests, b in [0, 1]: sign-gradient ascent (Madry et al. 2018) with a falling step,
-from several starts and by two losses (as AutoAttack combines them: Croce and Hein 2020). An image counts as
-right only if it is right as it is and at every start and step of every search. What is left is an upper bound
-on robust accuracy: a longer search, or another one, can only leave less.
+from several starts and by two losses (as AutoAttack combines them: Croce and Hein 2020); the last start is a
+background that has turned another image. An image counts as right only if it is right as it is and at every
+start and step of every search. What is left is an upper bound on robust accuracy: a longer search, or another
+one, can only leave less.
 """
 import itertools
 from typing import NamedTuple
@@ -15,17 +16,19 @@ import mybackgrounds
 import mydatasets
 from common.keys import Key, Stream
 from common.quiet import tf
-from scoring.climbing import Climb, climber, LOSSES, spans
+from scoring.climbing import Climb, climber, lender, LOSSES, spans
 from scoring.objects import batches, known, Objects
 
 IMAGES, PHOTOGRAPHS = 1000, 200   # searched: the first of a monochrome set, evenly spaced ones of photographs
 STARTS = {'noise': mybackgrounds.noise, 'black': mybackgrounds.black, 'textures': mybackgrounds.textures}
+OTHERS = 'others'   # a fourth start: what other images fell for, the most harmful to each of CANDIDATES
+CANDIDATES = 100
 
 
 class Effort(NamedTuple):
     """How hard is tried: a search by each loss from each of the starts, every one another draw."""
     steps: int = 100
-    starts: tuple = tuple(STARTS)
+    starts: tuple = (*STARTS, OTHERS)
 
     @property
     def searches(self):
@@ -76,18 +79,36 @@ def move_on(climb, objects, state, rows, looks):
             part[some[:k]] = new.numpy()[:k]
 
 
+def borrowed(lend, objects, turned, key):
+    """(n, h, w, c) where `others` starts. turned: backgrounds that turned images, an array; noise where there
+    are none yet."""
+    if not len(turned):
+        return mybackgrounds.noise(objects.x, key).numpy()
+    order = np.argsort(key.uniform(len(turned)).numpy())[:CANDIDATES]
+    found, candidates = np.empty(objects.x.shape, np.float32), tf.constant(turned[order])
+    for rows, k in batches(np.arange(len(found)), objects.batchsize):
+        found[rows[:k]] = lend(objects.take(rows), candidates).numpy()[:k]
+    return found
+
+
 def search(model, objects, key, effort=USUAL):
     """The Found of the searches of an effort, one after the other, each on the images that are right so far.
 
     objects: their m is 1 on the pixels that stay as they are. A function of key and effort, up to rounding.
     """
     x, left = objects.x, {}
-    climbs = {name: climber(model, loss) for name, loss in LOSSES.items()}
+    climbs, lend = {name: climber(model, loss) for name, loss in LOSSES.items()}, lender(model)
     whole, state = objects._replace(m=tf.ones_like(objects.m)), Climb.begin(x.numpy())   # no background
     move_on(next(iter(climbs.values())), whole, state, np.arange(len(x)), np.int32(1))
     plain, right, worst = state.right, state.right.copy(), x.numpy().copy()
     for number, (loss, start) in enumerate(effort.searches):
-        rows, state = np.flatnonzero(right), Climb.begin(STARTS[start](x, key.fold(number)).numpy())
+        rows, mine = np.flatnonzero(right), key.fold(number)
+        if start == OTHERS:
+            b = worst.copy()
+            b[rows] = borrowed(lend, objects.take(rows), worst[plain & ~right], mine)
+        else:
+            b = STARTS[start](x, mine).numpy()
+        state = Climb.begin(b)
         for looks in spans(effort.steps):
             rows_left = rows[state.right[rows]]
             move_on(climbs[loss], objects, state, rows_left, looks)

@@ -98,6 +98,28 @@ def test_what_reads_protected_pixels_alone_keeps_its_answers_and_what_reads_the_
     assert outside.plain.all() and not outside.right.any()
 
 
+def test_others_starts_from_what_harms_an_image_most_of_what_turned_others():
+    y = tf.constant([0, 1, 0, 1])
+    objects = pixels.Objects(tf.zeros((4, 8, 8, 1)), y, tf.zeros((4, 8, 8, 1)))
+    bright = Reader((8, 8, 1), lambda z: tf.stack([0.5 - tf.reduce_mean(z, (1, 2, 3)),
+                                                   tf.reduce_mean(z, (1, 2, 3)) - 0.5], 1))
+    turned = np.stack([np.full((8, 8, 1), v, np.float32) for v in (0.4, 0.9, 0.2, 0.6)])
+    b = pixels.borrowed(climbing.lender(bright), objects, turned, Key.of(0))
+    assert b[:, 0, 0, 0] == pytest.approx([0.9, 0.2, 0.9, 0.2])
+    none = pixels.borrowed(climbing.lender(bright), objects, turned[:0], Key.of(0))
+    assert none.std() > 0.2 and not np.array_equal(none[0], none[1])   # noise
+
+
+def test_where_no_gradient_leads_others_help():
+    x = np.zeros((40, 8, 8, 1), np.float32)
+    objects = pixels.Objects(tf.constant(x), tf.zeros(40, tf.int32), tf.zeros((40, 8, 8, 1)))
+    steep = Reader((8, 8, 1), lambda z: tf.stack([0.5 + 0*tf.reduce_mean(z, (1, 2, 3)), tf.cast(
+        tf.reduce_mean(z, (1, 2, 3)) > 0.5, tf.float32)], 1))
+    found = pixels.search(steep, objects, Key.of(0), SHORT._replace(starts=('noise', 'others')))
+    first, second, *_ = found.left.values()
+    assert 5 < first < 35 and second == 0
+
+
 def test_no_scale_of_the_logits_hides_their_gradient(data, model, found):
     scaled = Reader(toys.SHAPE, lambda z: 1000*model(z, training=False))
     assert pixels.search(scaled, pixels.subjects(data), Key.of(0), SHORT).left == found.left
