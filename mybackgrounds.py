@@ -7,13 +7,13 @@ import math
 import numpy as np
 from skimage import draw
 
+from common import pools
 from common.errors import UserError
 from common.keys import Stream
 from common.geometry import warp
 from common.quiet import tf
 
 CONTRAST = 1., 20.       # of random thresholds: the slope of the sigmoid
-POOL_BYTES = 2**27       # of remembered backgrounds, at most: they stand in every checkpoint too
 TEXTURE_CELLS = 2., 32.  # cells across the image at the coarsest and the finest scale
 
 
@@ -211,11 +211,7 @@ class Adversary:
         self.turns = fresh if pool else 1
         self.pool = None
         if self.turns > 1:
-            # half precision: the smallest numbers that collectives between machines carry
-            shape = net.output_shape[1:]
-            rows = max(1, min(pool, POOL_BYTES//(2*math.prod(shape))))
-            self.pool = tf.Variable(tf.zeros((rows, *shape), tf.float16), trainable=False,
-                                    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+            self.pool = pools.empty(pool, net.output_shape[1:])
 
     @property
     def learns(self):
@@ -242,8 +238,8 @@ class Adversary:
         shown = reverse(fresh, batch/len(fresh)) if self.learns else tf.stop_gradient(fresh)
         sources = [lambda x, key: shown]
         if self.pool is not None:
-            held = remember(self.pool, fresh, key)
-            sources += [recall(self.pool, held)]*(self.turns - 1)
+            held = pools.remember(self.pool, fresh, key)
+            sources += [pools.recall(self.pool, held)]*(self.turns - 1)
         return mixed(sources)(x, key.fold(Stream.POOL)), fresh
 
 
@@ -255,29 +251,6 @@ def redrawn(net, z, key):
         limit = (6/(v.shape[0]*v.shape[1]*(v.shape[2] + v.shape[3])))**0.5 if kernel else 0.
         weights.append(limit*tf.random.stateless_uniform(v.shape, key.fold(i).seed, -1., 1.))
     return net.stateless_call(weights, [], z, training=True)[0]
-
-
-def remember(pool, fresh, key):
-    """Writes the fresh backgrounds of all replicas over the oldest of the pool; returns how many it holds."""
-    new = tf.cast(tf.stop_gradient(fresh), pool.dtype)
-    if key.parts > 1:
-        new = tf.distribute.get_replica_context().all_gather(new, 0)
-    size, count = pool.shape[0], key.parts*len(fresh)
-    rows = (key.step*count + tf.range(count, dtype=tf.int64)) % size
-    pool.scatter_update(tf.IndexedSlices(new[-size:], rows[-size:]))   # no row twice in one update
-    return tf.minimum((key.step + 1)*count, size)
-
-
-def recall(pool, held):
-    """Source of remembered backgrounds, mirrored at random in both directions. held: how many are there."""
-    def recalled(x, key):
-        n = tf.shape(x)[0]
-        rows = tf.cast(key.uniform(n)*tf.cast(held, tf.float32), tf.int64)
-        b = tf.cast(tf.gather(pool, rows), tf.float32)
-        u = key.fold(1).uniform(n, (2, 1, 1, 1))
-        b = tf.where(u[:, 0] < 0.5, b[:, :, ::-1], b)
-        return tf.where(u[:, 1] < 0.5, b[:, ::-1], b)
-    return recalled
 
 
 # Several sources

@@ -7,7 +7,7 @@ import sys
 import mybackgrounds
 import mydatasets
 import mymodels
-from common import cli
+from common import cli, pools
 from common.ascent import Ascent
 from common.binarization import BINARIZE, binarizer
 from common.errors import BrokenRun, guard, UserError
@@ -58,13 +58,13 @@ def arguments():
                    help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones '
                    'at every step; their backgrounds maximise nothing')
     g.add_argument('--pool', type=cli.whole(0), default=4096, metavar='N',
-                   help='adversarial backgrounds remembered, as far as they fit into '
-                   f'{mybackgrounds.POOL_BYTES//10**6} MB; 0: none, all are fresh')
+                   help='backgrounds of `adv` and of `pixels` remembered, as far as they fit into '
+                   f'{pools.POOL_BYTES//10**6} MB; 0: none, all are fresh')
     g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
-                   help='every K-th adversarial background is new and trains the generator, the others are '
-                   'remembered ones')
+                   help='every K-th background of `adv` is new and trains the generator, the others are '
+                   'remembered ones; every K-th ascent of `pixels` starts anew, the others there')
     g.add_argument('--ascent-steps', type=cli.whole(1, 100), default=5, metavar='K',
-                   help='of `pixels`, from random textures')
+                   help='of `pixels`, from random textures or from remembered backgrounds')
     g.add_argument('--ascent-rate', type=cli.part, default=0.2, metavar='R', help='of one of these steps')
     g.add_argument('--imsave', action='store_true',
                    help='a picture of backgrounds and compositions every epoch')
@@ -129,11 +129,10 @@ def grow(m, args, key):
 
 # Backgrounds
 
-def sources(args, data, adversary=None):
-    """The sources of the arguments, in their order. adversary: the one for `adv`."""
+def sources(args, data, adversary=None, ascent=None):
+    """The sources of the arguments, in their order. adversary: the one for `adv`; ascent: for `pixels`."""
     found = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
-             'adv': adversary,
-             'pixels': Ascent(mybackgrounds.textures, args.ascent_steps, args.ascent_rate)}
+             'adv': adversary, 'pixels': ascent}
     if 'real' in args.back:
         if data.backgrounds is not None:
             found['real'] = mybackgrounds.photographs(data.backgrounds)
@@ -183,18 +182,19 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
                 parts.append(batch[f'b{i}'])
         return mybackgrounds.interleave(parts, len(x)), fresh
 
-    def ascended(batch, m):
+    def ascended(batch, m, key):
         """The batch with the backgrounds of `pixels` where ascent has led them."""
         for i, source in enumerate(back):
             if isinstance(source, Ascent):
                 own = (part[i::len(back)] for part in (batch['x'], batch['y'], m))
-                batch = {**batch, f'b{i}': source.worse(batch[f'b{i}'], loss_behind(model, *own))}
+                found = source.play(batch[f'b{i}'], loss_behind(model, *own), key.fold(Stream.ASCENT))
+                batch = {**batch, f'b{i}': found}
         return batch
 
     def step(batch, key):
         x = batch['x']
         m = batch['m'] if 'm' in batch else grow(mask(x), args, key.fold(Stream.GROWTH))
-        batch = ascended(batch, m)
+        batch = ascended(batch, m, key)
         with tf.GradientTape() as tape:
             b, fresh = backgrounds(batch, key)
             logits = model(compose(x, m, b))   # a backbone's batch statistics stay
@@ -237,7 +237,13 @@ def train(job, model, unet, recipe):
             state['optimizer_back'] = optimizer_back.variables
         if adversary.pool is not None:
             state['pool'] = [adversary.pool]
-    back = sources(args, data, adversary)
+    ascent = None
+    if 'pixels' in args.back:
+        pool = pools.empty(args.pool, data.shape) if args.pool else None
+        ascent = Ascent(mybackgrounds.textures, args.ascent_steps, args.ascent_rate, pool, args.fresh)
+        if ascent.pool is not None:
+            state['ascent'] = [ascent.pool]
+    back = sources(args, data, adversary, ascent)
     draw = None
     if args.imsave:
         draw = snapshots.of_backgrounds(job, mask, back, lambda m: dilate(m, args.dilate))

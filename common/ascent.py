@@ -2,8 +2,7 @@
 
 Adversarial training (Madry et al. 2018) with the background in the place of a perturbation.
 """
-from typing import NamedTuple
-
+from common import pools
 from common.quiet import tf
 
 
@@ -32,15 +31,30 @@ def ascend(loss, b, rates):
     return tf.stop_gradient(b)
 
 
-class Ascent(NamedTuple):
-    """A source of backgrounds that looks at each image: `steps` steps of ascent from those of `start`."""
-    start: object   # (x, key) -> b
-    steps: int
-    rate: float     # of a step, in [0, 1]
+class Ascent:
+    """A source of backgrounds that looks at each image: `steps` steps of ascent, each of `rate` in [0, 1].
+
+    With a pool every fresh-th image starts from `start`, (x, key) -> b, the others from what ascent had found
+    behind other images in earlier steps, so that a few steps are enough.
+    """
+
+    def __init__(self, start, steps, rate, pool=None, fresh=1):
+        self.start, self.steps, self.rate = start, steps, rate
+        self.pool, self.turns = (pool, fresh) if fresh > 1 else (None, 1)
 
     def __call__(self, x, key):
         """Where the ascent starts, which needs no weights."""
         return self.start(x, key)
 
-    def worse(self, b, loss):
-        return ascend(loss, b, [self.rate]*self.steps)
+    def play(self, b, loss, key):
+        """The backgrounds behind which the loss of each image is high. b: those of `start`."""
+        if self.pool is not None:
+            size, count = self.pool.shape[0], key.parts*len(b)
+            held = tf.maximum(tf.minimum(key.step*count, size), 1)
+            places = key.part*len(b) + tf.range(len(b))   # in the global batch
+            known = (key.step > 0) & (places % self.turns > 0)
+            b = tf.where(known[:, None, None, None], pools.recall(self.pool, held)(b, key), b)
+        b = ascend(loss, b, [self.rate]*self.steps)
+        if self.pool is not None:
+            pools.remember(self.pool, b, key)
+        return b

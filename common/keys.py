@@ -15,6 +15,7 @@ class Stream(enum.IntEnum):
     GROWTH = 1               # of masks
     ADVERSARY = 3            # the generator's noise
     POOL = 4                 # which remembered backgrounds are shown
+    ASCENT = 5               # which remembered backgrounds ascent starts from
     BACKGROUND = 10          # of the first source; the i-th has BACKGROUND + i
     VALIDATION = 77          # shapes behind validation images
     ATTACK = 0xa77ac

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import mybackgrounds
+from common import pools
+from common.ascent import ascend, Ascent
 from common.errors import UserError
-from common.ascent import ascend
 from common.geometry import dilate, dilate_between, feather, flood
 from common.keys import Key
 from common.quiet import tf
@@ -237,3 +238,15 @@ def test_ascent_finds_worse_backgrounds_in_the_range_and_none_behind_the_object(
     assert (loss(start) < loss(few)).numpy().all() and (loss(few) < loss(many)).numpy().all()
     assert few.min() >= 0 and few.max() <= 1 and set(np.unique(many[m == 0])) <= {0, 1}
     assert np.array_equal(many[m == 1], start.numpy()[m == 1])
+
+
+def test_ascent_goes_on_from_what_it_found_behind_other_images():
+    source = Ascent(None, 1, 0.125, pools.empty(16, (4, 4, 1)), fresh=4)
+    half, bright = tf.fill((8, 4, 4, 1), 0.5), lambda b: tf.reduce_sum(b, (1, 2, 3))
+    first, second, third = (source.play(half, bright, Key.of(0, k)).numpy()[:, 0, 0, 0] for k in range(3))
+    assert (first == 0.625).all()   # nothing is remembered yet
+    assert second.tolist() == 2*[0.625, 0.75, 0.75, 0.75]
+    assert (third[::4] == 0.625).all() and set(third) == {0.625, 0.75, 0.875}
+    assert source.pool.numpy().max() == 0.875   # of the newest 16
+    fresh = Ascent(None, 1, 0.125, pools.empty(16, (4, 4, 1)), fresh=1)
+    assert [fresh.play(half, bright, Key.of(0, step)).numpy().max() for step in (0, 1)] == [0.625, 0.625]

@@ -13,7 +13,7 @@ import train1
 import train2
 import train3
 import train_att
-from common import binarization
+from common import binarization, pools
 from common.errors import BrokenRun, UserError
 from common.keys import Key
 from common.quiet import keras, tf
@@ -219,19 +219,19 @@ def test_masks_called_none_stay_soft_when_they_are_grown():
 # Remembered backgrounds
 
 def test_the_pool_is_bounded_in_bytes(monkeypatch):
-    monkeypatch.setattr(mybackgrounds, 'POOL_BYTES', 2*16*16*5)
+    monkeypatch.setattr(pools, 'POOL_BYTES', 2*16*16*5)
     net = mymodels.generator(SHAPE)
     assert Adversary(net, pool=4096, fresh=4).pool.shape[0] == 5
     assert Adversary(net, pool=3, fresh=4).pool.shape[0] == 3
     monkeypatch.undo()   # photographs of 224 pixels: no more than 128 MiB a checkpoint
-    assert 2*224*224*3*(mybackgrounds.POOL_BYTES//(2*224*224*3)) <= 2**27
+    assert 2*224*224*3*(pools.POOL_BYTES//(2*224*224*3)) <= 2**27
 
 def test_the_pool_remembers_the_newest_backgrounds_and_recalls_only_what_is_there():
     pool = tf.Variable(tf.zeros((8, 4, 4, 1), tf.float16), trainable=False)
     for step, held in ((0, 3), (1, 6), (2, 8), (3, 8)):
         fresh = tf.fill((3, 4, 4, 1), (step + 1)/10)
-        assert int(mybackgrounds.remember(pool, fresh, Key.of(0, step))) == held
-        shown = mybackgrounds.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step))
+        assert int(pools.remember(pool, fresh, Key.of(0, step))) == held
+        shown = pools.recall(pool, held)(tf.zeros((200, 4, 4, 1)), Key.of(0, step))
         there = set(np.round(shown.numpy()[:, 0, 0, 0]*10).astype(int))
         assert there == [{1}, {1, 2}, {1, 2, 3}, {2, 3, 4}][step]
     assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [2, 2, 3, 3, 3, 4, 4, 4]
@@ -240,7 +240,7 @@ def test_the_pool_remembers_the_newest_backgrounds_and_recalls_only_what_is_ther
 def test_a_pool_smaller_than_one_step_holds_the_last_of_it():
     pool = tf.Variable(tf.zeros((2, 4, 4, 1), tf.float16), trainable=False)
     fresh = tf.ones((5, 4, 4, 1))*tf.reshape([.1, .2, .3, .4, .5], (5, 1, 1, 1))
-    assert int(mybackgrounds.remember(pool, fresh, Key.of(0))) == 2
+    assert int(pools.remember(pool, fresh, Key.of(0))) == 2
     assert sorted(np.round(10*pool.numpy()[:, 0, 0, 0])) == [4, 5]
 
 

@@ -48,6 +48,7 @@ RUNS = {   # {classifier}, {unet}: weights that toys.parents made
                    '--halo', '1'],
     'train3 all': ['train3', 'toy', '{classifier}', 'truth', '0.5', 'black', 'noise', 'adv', 'real',
                    'textures', '--pool', '0', *OFTEN],
+    'train3 pixels': ['train3', 'toy', '{classifier}', 'heuristic', 'none', 'pixels', '--pool', '64', *OFTEN],
     'train_att': ['train_att', 'toy', '--global-classifier', '{classifier}'],
     'train_att alone': ['train_att', 'toy', *WIDTH, '--dense', '8', *OFTEN],
     'reproduce': ['reproduce', 'toy', '--methods', 'baseline', 'attention', 'proposal', 'real'],

@@ -102,6 +102,15 @@ def test_forms_of_phase_3_on_two_replicas_end_with_the_weights_of_one(more, tmp_
 
 
 @pytest.mark.slow
+def test_ascent_with_a_pool_on_two_replicas_ends_with_the_weights_of_one(tmp_path):
+    toys.parents(tmp_path)
+    for n in (1, 2):
+        words = argv('train3', tmp_path, str(n), '--strategy', 'mirrored', '--ascent-steps', '2')
+        on_cpus(n, ['train3', *('pixels' if w == 'adv' else w for w in words)])
+    assert distance(tmp_path/'1', tmp_path/'2') < CLOSE
+
+
+@pytest.mark.slow
 def test_a_run_on_two_replicas_is_continued_on_one_and_the_other_way(tmp_path):
     toys.parents(tmp_path)
     words = ['train3', *argv('train3', tmp_path, 'two', '--strategy', 'mirrored')]
