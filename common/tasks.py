@@ -30,6 +30,18 @@ class Score(NamedTuple):
     unit: str              # `share`: in [0, 1]
     better: str            # more or less
 
+    def __str__(self):
+        """What it means."""
+        if self.name == 'mae':
+            return f'mae: mean absolute error ({self.unit}), the {self.better} the better.'
+        most = self.name.removeprefix('within-')
+        return f'{self.name}: share of answers with an error of at most {most}, the {self.better} the better.'
+
+
+def text(value, unit, digits=1):
+    """A value of a score: shares in %, others in their own unit, with `digits` + 2 figures in all."""
+    return f'{100*value:.{digits}f} %' if unit == 'share' else f'{value:.{digits + 2}g}'
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -73,6 +85,12 @@ class Classes:
 
     def words(self, y):
         return [self.names[k] for k in y]
+
+    def cells(self, outputs):
+        """What is told of each image: [{class, confidence}]."""
+        shares = tf.nn.softmax(tf.cast(outputs, tf.float32)).numpy()
+        return [{'class': self.names[k], 'confidence': round(float(p[k]), 6)}
+                for k, p in zip(shares.argmax(1), shares)]
 
     def groups(self, y):
         """{name: rows of it}."""
@@ -191,6 +209,10 @@ class Number:
 
     def words(self, y):
         return [f'{v:.3g}' for v in np.asarray(y, float)]
+
+    def cells(self, outputs):
+        """What is told of each image: [{value, unit}]."""
+        return [{'value': float(f'{v:.6g}'), 'unit': self.unit} for v in self.answers(outputs).numpy()]
 
     def groups(self, y):
         """By ranges of equal length, the first and the last open."""

@@ -1,4 +1,6 @@
 """Images turned by known angles: the well-known exercise of regression on digits."""
+import functools
+
 import numpy as np
 
 from common.geometry import warp
@@ -10,6 +12,7 @@ SEED = 45                # of the angles
 CHUNK = 5000             # images turned at once
 
 
+@functools.cache   # one array, which tells that tests have the same images
 def angles(split, n):
     """float32 (n,) in degrees, uniform in -MOST to MOST: each a function of SEED, split (0: training) and row
     alone, so that it does not depend on how many images are used."""

@@ -46,7 +46,7 @@ def alone(job, validate):
 
 
 def fit(model, data):
-    """Fits the layer `logits` on plain training images -> the task's measure (accuracy) on validation images."""
+    """Fits the layer `logits` on plain training images -> the measure of its task on validation images."""
     features = keras.Model(model.inputs, model.get_layer('logits').input)
     rows = np.linspace(0, len(data.train) - 1, min(len(data.train), MOST)).astype(int)
     x, y = _features(features, data.train.take(np.unique(rows)))
