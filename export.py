@@ -57,7 +57,7 @@ def parse(argv=None):
 
 
 def deployed(model, kind, logits=False):
-    """The network on raw pixels: float32 (n, h, w, c) in 0..255 -> probabilities, logits, masks, or numbers."""
+    """The network on raw pixels, float32 (n, h, w, c) in 0..255 -> probabilities, logits, masks, numbers."""
     x = keras.Input(model.input_shape[1:], name='image')
     y = model(layers.Rescaling(1/255, name='from_0_to_1')(x))
     if kind in WITH_CLASSES and not logits:

@@ -29,7 +29,7 @@ def _parts(data):
 
 
 def _cells(images, paste, task, each):
-    """For every class or range of numbers `each` pictures from all over it (beside them their masks), its name
+    """For every class (range of numbers) `each` pictures from all over it, beside them their masks; its name
     and count."""
     groups = dict(list(task.groups(images.y).items())[:MOST])
     rows = list(groups.values())

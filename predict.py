@@ -1,4 +1,4 @@
-"""Class and confidence of photographs, or their number: a line for each, a CSV file, a sheet, an explanation."""
+"""Class and confidence of photographs, or a number: a line for each, a CSV file, a sheet, an explanation."""
 import argparse
 import csv
 import functools
