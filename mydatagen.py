@@ -51,7 +51,7 @@ def _move(x, m, maps, brightness, fill):
     return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Augmenter:
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
@@ -66,6 +66,9 @@ class Augmenter:
     zoom: float = 1.
     strength: float = 0.
     task: object = ANY_CLASSES
+
+    def __post_init__(self):
+        self.change = photometric(self.strength) if self.strength else None   # its layers are made once
 
     def _drawn(self, n, key):
         """(1 until the step `until`, then 0; u (n, 5) in [-1, 1); angle (n,), radians; side: -1 mirrors)."""
@@ -94,9 +97,8 @@ class Augmenter:
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
         brightness = 1 + on*(key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS) - 1)
         x, m = _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, self.fill)
-        if self.strength:
-            change = photometric(self.strength)
-            x = tf.cond(on > 0, lambda: change(x, key.fold(3)), lambda: x)
+        if self.change:
+            x = tf.cond(on > 0, lambda: self.change(x, key.fold(3)), lambda: x)
         return x, m
 
 

@@ -20,7 +20,6 @@ from readers.reading import Reading
 from readers.sources import digits, prates, PRATES_SIDE, synsigns, synthdigits, toy
 from readers.splits import limited, split_rows
 
-
 PLAIN = Reading()          # images as their set brings them
 WHITE = 238/255            # product photographs stand on white of at least that, in all channels
 HALO = 2                   # pixels around the object that a test background leaves untouched
@@ -82,7 +81,7 @@ SOURCES = {
     'synsigns': Source(synsigns),
 }
 SOURCES |= {f'{s}_angle': SOURCES[s]._replace(turned=True) for s in ('mnist', 'fashionmnist', 'digits')}
-# train on the first, test on both; classes that both have, in one order
+# train on the first, test on both, with the classes that both have
 STL10_TO_CIFAR10 = {'car': 'automobile'}
 PAIRS = {
     'cifar10_stl10': ('cifar10', 'stl10'), 'stl10_cifar10': ('stl10', 'cifar10'),
@@ -116,7 +115,7 @@ def _read(name, split, reading):
     source = find(name)[0]
     x, y, classes = source.read(source.splits[split], reading.size, reading.data_dir)
     x = x if reading.size else pad32(x)
-    return angles.turned(x, angles.angles(split, len(x))) if source.turned else x, y, classes
+    return angles.turned(x, _answers(source, y, split)) if source.turned else x, y, classes
 
 
 def true_mask(x, halo=HALO):

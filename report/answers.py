@@ -40,5 +40,5 @@ def draw(path, plan):
                 zip(data.task.words(answers), data.task.right(y, answers)))
     if not found:
         raise UserError(f'no weights of {plan.label} are here')
-    lines = {'truth': [(word, True) for word in data.task.words(y)], **dict(list(found.items())[:2])}
+    lines = {'truth': [(word, None) for word in data.task.words(y)], **dict(list(found.items())[:2])}
     figures.answers(path, titles, images, lines)

@@ -110,7 +110,8 @@ def masks(path, rows, predictions=None):
 def answers(path, titles, images, lines):
     """Images in a row, and under each what is said of it, red where it is wrong.
 
-    images: (k, h, w, c) in [0, 1]; lines: {name: k pairs of a text and whether it is right}.
+    images: (k, h, w, c) in [0, 1]; lines: {name: k pairs of a text and whether it is right, or
+    None}.
     """
     figure, axes = _pictures([images], [''], 1.35)
     figure.set_size_inches(1.35*len(images) + 1.3, 1.6 + 0.24*len(lines))
@@ -119,7 +120,7 @@ def answers(path, titles, images, lines):
         axes[0, 0].text(-0.1, y, name, ha='right', va='center', transform=axes[0, 0].transAxes)
         for one, (text, right) in zip(axes[0], said):
             one.text(0.5, y, text, ha='center', va='center', transform=one.transAxes,
-                     color='tab:green' if right else 'tab:red')
+                     color={True: 'tab:green', False: 'tab:red'}.get(right, 'black'))
     for one, title in zip(axes[0], titles):
         one.set_title(title, fontsize=11 if len(title) < 12 else 8)
     _save(figure, path)
