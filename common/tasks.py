@@ -18,7 +18,7 @@ CHANCE, KNOWN = 1.5, 0.5   # masks hide the object from f where it is right in l
                            # surely do not from KNOWN on
 BLIND, SURE = 2/3, 1/3     # the same for numbers, as shares of the error of always answering the mean
 HUBER = 0.05               # deviations: smaller errors count squared. Nearly the absolute error: where small
-                           # errors cost nothing, masks of phase 2 keep but the ends of an object (docs/log.md)
+                           # errors cost nothing, masks of phase 2 keep but the ends of objects (docs/log.md)
 NATS = 3.                  # per deviation: not to know the number costs about ln 10, as for ten classes, so
                            # that areas and brightness weigh beside it what they weigh beside a cross-entropy
 GROUPS = 10                # ranges of a number, where classes are counted and shown
