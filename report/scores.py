@@ -4,12 +4,12 @@ import math
 from common.tasks import text
 from report import statistics
 from report.formats import Table
-from report.naming import in_order, MEAN, MISSING, row_names, SIX, title_of
+from report.naming import in_order, MEAN, MISSING, NO_HALO, row_names, SIX, title_of, WORST
 from report.selection import newest, over, unmarked, unseen_tests
 from report.tables import seeds_of, steps_text, STEPS_NOTE
 from scoring import rowfile
 
-UNSEEN, WORST = 'unseen', 'worst of six'
+UNSEEN, CLOSE, NOISES = 'unseen', 'unseen, no halo', 'noises'   # means over many tests
 NOTE = ('Mean over seeds ± half of the 95 % interval (Student t); it covers seeds, not the choice of test '
         'images.')
 
@@ -41,11 +41,14 @@ def table(rows, score, steps):
         known[method] = steps.get(mine[0]['settings'])
     monochrome = any(set(SIX) & set(tests) for tests in found.values())
     families = unmarked([m for m in found if m != 'constant'], not monochrome)
+    known_tests = list(dict.fromkeys(t for tests in found.values() for t in tests))
+    many = {UNSEEN: unseen_tests(families), CLOSE: unseen_tests(families, NO_HALO),
+            NOISES: [t for t in known_tests if t.startswith('noise-')]}
     for tests in found.values():
-        tests[UNSEEN] = over(tests, unseen_tests(families))
-    columns = [t for t in dict.fromkeys(t for tests in found.values() for t in tests)
-               if not t.startswith(('unseen-', 'noise-')) and any(tests.get(t) for tests in found.values())]
-    columns = [*(t for t in columns if t != UNSEEN), *(t for t in columns if t == UNSEEN)]
+        tests |= {title: over(tests, names) for title, names in many.items() if set(names) <= tests.keys()
+                  and names}
+    columns = [t for t in (*known_tests, *many) if not t.startswith(('unseen-', 'noise-'))
+               and any(tests.get(t) for tests in found.values())]
     lines, names = [], row_names(not monochrome)
     for method in in_order(found):
         tests = found[method]
@@ -55,9 +58,11 @@ def table(rows, score, steps):
     what = f'mean absolute error ({unit}), the less the better' if less else \
         f'share of answers with an error of at most {score.removeprefix("within-")}, the more the better'
     notes = [NOTE] + [STEPS_NOTE]*any(known.values()) + notes
-    if UNSEEN in columns:
+    if {UNSEEN, CLOSE} & set(columns):
         notes.append(f'Unseen: mean over families of backgrounds that no row was trained on '
-                     f'({", ".join(families)}), 2 pixels away from the object.')
+                     f'({", ".join(families)}), 2 pixels away from the object or (no halo) right up to it.')
+    if NOISES in columns:
+        notes.append(f'Noises: mean over salt and pepper at {len(many[NOISES])} rates.')
     heads = ['method', *(t.removeprefix('test-') for t in columns), *['steps']*any(known.values()), 'seeds']
     return Table(f'{title_of(rows[0]["dataset"])}: {what}', heads, lines, notes)
 

@@ -378,7 +378,7 @@ def test_half_of_a_tests_rows_do_not_count_as_done(tmp_path):
 
 def test_tables_of_scores_follow_from_rows_alone(tmp_path):
     for seed in (0, 1, 2):
-        for i, test in enumerate(pages.naming.TESTS):
+        for i, test in enumerate((*pages.naming.TESTS, 'noise-0', 'noise-0.1')):
             for method, value in (('baseline', 20.), ('best', 4.)):
                 rowfile.append(str(tmp_path/'scores.csv'), {
                     'dataset': 'mnist_angle', 'method': method, 'seed': seed, 'test': test, 'n': 9,
@@ -388,7 +388,7 @@ def test_tables_of_scores_follow_from_rows_alone(tmp_path):
     assert '**MNIST, angle: mean absolute error (degrees), the less the better**' in table
     line = next(row for row in table.splitlines() if row.startswith('| Best')).split('|')
     assert line[2].split() == ['5', '±', '2.5']
-    assert line[9].split()[0] == '8.5' and line[10].split()[0] == '11'
+    assert line[9].split()[0] == '8.5' and line[10].split()[0] == '11' and line[11].split()[0] == '12.5'
 
 
 def test_a_score_may_leave_0_to_1_only_in_a_unit_of_its_own(tmp_path):
@@ -415,7 +415,8 @@ def commands():
 
 def test_the_commands_of_the_page_are_understood():
     """Their scripts take their words; the slow test runs them."""
-    own = {'train1': train1, 'train2': train2, 'train3': train3, 'evaluate': evaluate, 'evaluate_seg': evaluate_seg,
+    own = {'train1': train1, 'train2': train2, 'train3': train3, 'evaluate': evaluate,
+           'evaluate_seg': evaluate_seg,
            'reproduce': reproduce, 'predict': predict, 'export': export}
     found = commands()
     assert len(found) >= 6
