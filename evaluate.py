@@ -1,4 +1,8 @@
-"""Accuracy of trained classifiers on the named test sets of a data set, as a table and as rows of CSV."""
+"""Scores of trained networks on the named test sets of a data set, as a table and as rows of CSV.
+
+Accuracy of classifiers; where a number is asked for, the mean absolute error in its unit, and the share of
+answers within a tolerance.
+"""
 import argparse
 import functools
 import os
@@ -6,12 +10,13 @@ import sys
 
 import mybackgrounds
 import mydatasets
-from common import cli
+from common import cli, tasks
 from common.errors import guard, UserError
-from report import formats
+from report import formats, naming
 from scoring import rowfile
 from scoring.arguments import data_arguments, load_data, method_name
-from scoring.evaluation import ASKED, evaluate, Exam, KINDS, precision, searches_of, tests_of
+from scoring.evaluation import (ASKED, CONSTANT, constant_rows, evaluate, Exam, KINDS, kinds_of, precision,
+                                searches_of, tests_of)
 from scoring.rows import record
 from training import weightfiles
 
@@ -46,21 +51,41 @@ def asked(args):
     return [test for test in ASKED if test in args.tests or more.get(test)]
 
 
-def table(names, found):
+def shown(rows):
+    """{test: text} of the rows of a weights file."""
+    if 'accuracy' in rows[0]:
+        return {r['test']: f'{100*r["accuracy"]:.2f}\n{r["correct"]}/{r["n"]}' for r in rows}
+    texts = {}
+    for r in rows:
+        texts.setdefault(r['test'], []).append(tasks.text(r['value'], r['unit'], 2))
+    return {test: '\n'.join(parts) for test, parts in texts.items()}
+
+
+def headlines(rows):
+    """(the values of the first score of a weights file on the six patterns, their unit)."""
+    six = [r for r in rows if r['test'] in mybackgrounds.PATTERNS]
+    first = next((r.get('score') for r in six), None)
+    return [r.get('accuracy', r.get('value')) for r in six if r.get('score') == first], rows[0].get('unit')
+
+
+def table(names, found, task):
     """A line for each weights file, or for each test when there are many. found: the rows of each file."""
-    cells = [{r['test']: f'{100*r["accuracy"]:.2f}\n{r["correct"]}/{r["n"]}' for r in rows}
-             for rows in found]
+    cells = [shown(rows) for rows in found]
     for texts, rows in zip(cells, found):
-        six = [r['accuracy'] for r in rows if r['test'] in mybackgrounds.PATTERNS]
+        six, unit = headlines(rows)
         if len(six) == len(mybackgrounds.PATTERNS):
-            texts['mean of six'] = f'{100*sum(six)/len(six):.2f}'
+            mean = sum(six)/len(six)
+            texts['mean of six'] = f'{100*mean:.2f}' if unit is None else tasks.text(mean, unit, 2)
     tests = list(dict.fromkeys(t for texts in cells for t in texts))
     lines = [[name, *(texts.get(t, '') for t in tests)] for name, texts in zip(names, cells)]
     columns = ['weights', *tests]
     if len(tests) > 10:
         lines = [[t, *(texts.get(t, '').replace('\n', '  ') for texts in cells)] for t in tests]
         columns = ['test', *names]
-    return formats.Table(f'Accuracy on {found[0][0]["dataset"]} (%)', columns, lines, [])
+    dataset, notes = found[0][0]['dataset'], [str(s) for s in task.scores]
+    if task.kind == 'classifier':
+        return formats.Table(f'Accuracy on {dataset} (%)', columns, lines, [])
+    return formats.Table(f'Scores on {dataset}', columns, lines, notes)
 
 
 def keep(args, name, row, found):
@@ -75,7 +100,7 @@ def run(args):
     # all sidecars are looked at before minutes go into the first weights
     for path in args.weights:
         about = weightfiles.read_sidecar(path)
-        if about['kind'] not in KINDS:
+        if about['kind'] not in KINDS:   # which of these the data set wants, they are asked with it at hand
             raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
     more = asked(args)
     data = load_data(args, train='attack' in more)
@@ -86,10 +111,15 @@ def run(args):
     names, found = [os.path.basename(weightfiles.stem(p)) for p in args.weights], []
     with precision(args.precision):
         for name, path in zip(names, args.weights):
-            model, about = weightfiles.load(path, KINDS, data)
+            model, about = weightfiles.load(path, kinds_of(data.task), data)
             found.append(evaluate(model, about, exam, functools.partial(keep, args, name)))
+    blind = constant_rows(data, tests)
+    if blind:
+        for row in blind:
+            keep(args, CONSTANT, row, None)
+        names, found = [naming.name_of(CONSTANT), *names], [blind, *found]
     if not args.quiet:
-        formats.show(table(names, found))
+        formats.show(table(names, found, data.task))
 
 
 def main(argv=None):

@@ -24,7 +24,8 @@ from keras import layers
 
 ENDINGS = {'keras': '.keras', 'savedmodel': '-savedmodel', 'tflite': '.tflite', 'onnx': '.onnx'}
 PACKAGES = {'onnx': ('tf2onnx', 'onnx', 'onnxruntime')}   # beside the pinned requirements
-OUTPUTS = {'classifier': 'probabilities', 'attention': 'probabilities', 'unet': 'mask'}
+OUTPUTS = {'classifier': 'probabilities', 'attention': 'probabilities', 'regressor': 'value', 'unet': 'mask'}
+WITH_CLASSES = 'classifier', 'attention'
 SQUARE = {'crop': 'the central square of a photograph',
           'pad': 'a whole photograph, padded to a square with the colour of its border'}
 IMAGES = 8               # random ones that the file has to agree on
@@ -56,11 +57,13 @@ def parse(argv=None):
 
 
 def deployed(model, kind, logits=False):
-    """The network on raw pixels: float32 (n, h, w, c) in 0..255 -> probabilities, logits or masks."""
+    """The network on raw pixels, float32 (n, h, w, c) in 0..255 -> probabilities, logits, masks, numbers."""
     x = keras.Input(model.input_shape[1:], name='image')
     y = model(layers.Rescaling(1/255, name='from_0_to_1')(x))
-    if kind != 'unet' and not logits:
+    if kind in WITH_CLASSES and not logits:
         y = layers.Softmax(name='probabilities')(y)
+    if kind == 'regressor':
+        y = layers.Rescaling(model.task.deviation, model.task.mean, name='value')(y)
     return keras.Model(x, y, name=model.name + '_of_pixels')
 
 
@@ -179,7 +182,9 @@ def answer(model, kind, logits):
     """The network as the file is to answer: pixels 0..255 (n, h, w, c) -> outputs."""
     def outputs(pixels):
         y = model(pixels/np.float32(255), training=False)
-        return y if kind == 'unet' or logits else tf.nn.softmax(y)
+        if kind == 'regressor':
+            return model.task.answers(y)[:, None]
+        return tf.nn.softmax(y) if kind in WITH_CLASSES and not logits else y
     return outputs
 
 
@@ -226,12 +231,12 @@ def run(args):
     check_output(path, args.format, args.overwrite)
     with precision('float32'):
         model, about = weightfiles.load(args.weights)
-        if args.logits and about['kind'] == 'unet':
-            raise UserError('a mask generator has no logits to give; leave out --logits')
-        if photographs and about['kind'] == 'unet':
-            raise UserError('a mask generator has no answer to compare; leave out --check')
-        apart = write(path, args, model, about['kind'])
-        report(path, args, about, apart)
+        name = 'mask generator' if about['kind'] == 'unet' else about['kind']
+        if args.logits and about['kind'] not in WITH_CLASSES:
+            raise UserError(f'a {name} has no logits to give; leave out --logits')
+        if photographs and about['kind'] not in WITH_CLASSES:
+            raise UserError(f'a {name} has no classes to compare; leave out --check')
+        report(path, args, about, write(path, args, model, about['kind']))
         if photographs:
             check(path, args, model, about, photographs)
 
@@ -275,12 +280,14 @@ def report(path, args, about, apart):
     """What the user of the file has to know."""
     (h, w, c), kind = about['shape'], about['kind']
     output = 'logits' if args.logits else OUTPUTS[kind]
-    size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"])})'
+    size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"]) or 1})'
+    if kind == 'regressor':
+        output += f' ({about["task"]["unit"]})'
     print(f'written: {printable(path)}, {bytes_of(path)/1e6:.2f} MB\n'
           f'input: float32 (n, {h}, {w}, {c}), pixels 0..255, {pixels_of(about)}\n'
           f'output: float32 {size}, {output}\n'
           f'largest difference from the network on {IMAGES} random images: {apart:.1e} of the largest output')
-    if kind != 'unet':
+    if kind in WITH_CLASSES:
         print('classes: ' + ', '.join(about['classes'][:20])
               + (f' ... as in {weightfiles.stem(args.weights)}.json' if len(about['classes']) > 20 else ''))
 

@@ -28,9 +28,11 @@ def _parts(data):
     return parts | {name: (test.images(), test.paste) for name, test in data.tests.items()}
 
 
-def _cells(images, paste, classes, each):
-    """For every class `each` pictures from all over it (beside them their masks), its name and count."""
-    rows = [np.flatnonzero(images.y == c) for c in range(len(classes))][:MOST]
+def _cells(images, paste, task, each):
+    """For every class (range of numbers) `each` pictures from all over it, beside them their masks; its name
+    and count."""
+    groups = dict(list(task.groups(images.y).items())[:MOST])
+    rows = list(groups.values())
     shown = [r[np.unique(np.linspace(0, len(r) - 1, min(each, len(r))).astype(int))] for r in rows]
     few = images.take(np.concatenate(shown))
     pictures = []
@@ -38,7 +40,7 @@ def _cells(images, paste, classes, each):
         x = np.round(batch['x'].numpy()*255).astype(np.uint8)
         pictures += zip(x, batch['m'].numpy()) if 'm' in batch else zip(x)
     found, cells = iter(pictures), []
-    for name, all_of_it, few_of_it in zip(classes, rows, shown):
+    for name, all_of_it, few_of_it in zip(groups, rows, shown):
         strip = [p for _ in few_of_it for p in next(found)]
         if strip:
             cells.append((strip, [f'{name}: {len(all_of_it):,}']))
@@ -67,11 +69,11 @@ def masked(args, data):
         kept = mybackgrounds.compose(x, m, colour)
         for picture, part, y in zip(batch['x'].numpy(), kept.numpy(), batch['y'].numpy()):
             pair = [picture, np.round(255*part).astype(np.uint8)]
-            cells.append((pair, [f'{len(cells) + 1} {data.classes[y]}']))
+            cells.append((pair, [f'{len(cells) + 1} {data.task.words([y])[0]}']))
     return f'masks ({args.binarize}) of the {len(rows)} training images with the least plain ground', cells
 
 
-def counts(parts, classes):
+def counts(parts, task):
     """Table: images of every class in every part; tests of the same images on other backgrounds once."""
     columns, seen = {}, {}
     for name, (images, paste) in parts.items():
@@ -80,11 +82,12 @@ def counts(parts, classes):
             columns[first][0] += 1
             continue
         seen[id(images.y)] = name
-        columns[name] = [0, np.bincount(images.y, minlength=len(classes))]
+        columns[name] = [0, {group: len(rows) for group, rows in task.groups(images.y).items()}]
     heads = [f'{name}\nand {more} more' if more else name for name, (more, _) in columns.items()]
-    lines = [[printable(c), *(f'{n[i]:,}' for _, n in columns.values())] for i, c in enumerate(classes)]
-    lines.append(['all', *(f'{n.sum():,}' for _, n in columns.values())])
-    return formats.Table('Images', ['class', *heads], lines, [])
+    names = next(iter(columns.values()))[1]
+    lines = [[printable(c), *(f'{n[c]:,}' for _, n in columns.values())] for c in names]
+    lines.append(['all', *(f'{sum(n.values()):,}' for _, n in columns.values())])
+    return formats.Table('Images', ['class' if task.names else 'value', *heads], lines, [])
 
 
 def arguments():
@@ -109,8 +112,8 @@ def run(args):
         weightfiles.read_sidecar(args.unet)   # a wrong path is told before the data are read
     data = mydatasets.load(args.dataset, Reading.of(args), args.limit)
     parts = _parts(data)
-    formats.show(counts(parts, data.classes)._replace(title=f'Images of {printable(args.dataset)}'))
-    sections = [(f'{name}: {len(images):,} images', _cells(images, paste, data.classes, args.each))
+    formats.show(counts(parts, data.task)._replace(title=f'Images of {printable(args.dataset)}'))
+    sections = [(f'{name}: {len(images):,} images', _cells(images, paste, data.task, args.each))
                 for name, (images, paste) in parts.items()]
     if data.backgrounds is not None:
         sections.append((f'backgrounds: {len(data.backgrounds):,} photographs',
@@ -121,7 +124,7 @@ def run(args):
     save_sheet(path, sections)
     h, w, c = data.shape
     colour = 'colour' if c == 3 else 'monochrome'
-    print(f'{w}x{h} pixels, {colour}, {len(data.classes)} classes\nsheet: {path}')
+    print(f'{w}x{h} pixels, {colour}, {data.task}\nsheet: {path}')
 
 
 def main(argv=None):

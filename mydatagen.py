@@ -1,7 +1,8 @@
-"""Augmentation, and batches out of images in memory or on disk."""
+"""Augmentation, and batches out of images in memory or on disk, for training and for tests."""
 import math
 import os
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from common.geometry import warp
 from common.keys import Key
 from common.pipelines import untuned
 from common.quiet import keras, tf
+from common.tasks import ANY_CLASSES
 
 layers = keras.layers
 
@@ -27,8 +29,9 @@ MOST_PIXELS = 2**23        # of a batch without gradients (512 images of 64x64 i
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """x: uint8 (n, h, w, c), or the n paths of photographs that are too many for the memory; y: int32 (n,);
-    m: uint8 masks (n, h, w, 1) or None; read: path -> uint8 image of `shape`, for paths only."""
+    """x: uint8 (n, h, w, c), or the n paths of photographs that are too many for the memory; y: int32 (n,),
+    of numbers float32; m: uint8 masks (n, h, w, 1) or None; read: path -> uint8 image of `shape`, for paths
+    only."""
     x: np.ndarray | list
     y: np.ndarray
     m: np.ndarray | None = None
@@ -49,38 +52,59 @@ def _move(x, m, maps, brightness, fill):
     return tf.minimum(both[..., :c]*brightness, 1.), None if m is None else both[..., c:]
 
 
-def augmenter(flip=False, fill='constant', until=math.inf, zoom=1., strength=0., share=0.):
+@dataclass(eq=False)
+class Augmenter:
     """augment(x, m, key) -> (x', m'): one random affine map an image, the mask riding along (or None).
 
     fill: what comes in from outside, `constant` (0) or `nearest`. until: from this step on images are only
     mirrored, if that. zoom: objects are shown at 1/zoom to zoom times their size. strength: of `photometric`.
+    task: what f is asked for; images are not rotated where that would make its answer wrong.
     share: of images with a rectangle that is `erased`.
     x (n, h, w, c), m (n, h, w, 1) in [0, 1].
     """
-    change = photometric(strength) if strength else None
+    flip: bool = False
+    fill: str = 'constant'
+    until: float = math.inf
+    zoom: float = 1.
+    strength: float = 0.
+    task: object = ANY_CLASSES
+    share: float = 0.
 
-    def augment(x, m, key):
-        n, (h, w) = tf.shape(x)[0], x.shape[1:3]
-        on = tf.cast(tf.cast(key.step, tf.float32) < until, tf.float32)
+    def __post_init__(self):
+        self.change = photometric(self.strength) if self.strength else None   # its layers are made once
+
+    def _drawn(self, n, key):
+        """(1 until the step `until`, then 0; u (n, 5) in [-1, 1); angle (n,), radians; side: -1 mirrors)."""
+        on = tf.cast(tf.cast(key.step, tf.float32) < self.until, tf.float32)
         u = key.uniform(n, (5,), -1., 1.)*[on, on, on, on, 1.]
-        angle, shear = 2*math.pi*MAX_ROTATION*u[:, 0], MAX_SHEAR*u[:, 1]
-        side = tf.where(u[:, 4] < 0, -1., 1.) if flip else tf.ones_like(angle)
+        angle = 2*math.pi*MAX_ROTATION*u[:, 0] if self.task.rotates else tf.zeros_like(u[:, 0])
+        side = tf.where(u[:, 4] < 0, -1., 1.) if self.flip else tf.ones_like(angle)
+        return on, u, angle, side
+
+    def target(self, y, key):
+        """What the answer to the images under the same key is, if it was y (n,) before."""
+        _, _, angle, side = self._drawn(tf.shape(y)[0], key)
+        return self.task.moved(y, angle, side)
+
+    def __call__(self, x, m, key):
+        n, (h, w) = tf.shape(x)[0], x.shape[1:3]
+        on, u, angle, side = self._drawn(n, key)
+        shear = MAX_SHEAR*u[:, 1]
         # output pixel -> input pixel: mirror, then shear, then rotate about the centre, then shift
         a, b = side*tf.cos(angle), -tf.sin(angle + shear)
         d, e = side*tf.sin(angle), tf.cos(angle + shear)
-        if zoom > 1:
-            scale = zoom**(on*key.fold(2).uniform(n, (), -1., 1.))   # alike at every 1/s and s
+        if self.zoom > 1:
+            scale = self.zoom**(on*key.fold(2).uniform(n, (), -1., 1.))   # alike at every 1/s and s
             a, b, d, e = a*scale, b*scale, d*scale, e*scale
         cx, cy = (w - 1)/2, (h - 1)/2
         x0, y0 = cx + MAX_SHIFT*w*u[:, 2] - a*cx - b*cy, cy + MAX_SHIFT*h*u[:, 3] - d*cx - e*cy
         brightness = 1 + on*(key.fold(1).uniform(n, (1, 1, 1), *BRIGHTNESS) - 1)
-        x, m = _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, fill)
-        if change:
-            x = tf.cond(on > 0, lambda: change(x, key.fold(3)), lambda: x)
-        if share:
-            x = tf.cond(on > 0, lambda: erased(x, share, key.fold(4)), lambda: x)
+        x, m = _move(x, m, tf.stack([a, b, x0, d, e, y0], 1), brightness, self.fill)
+        if self.change:
+            x = tf.cond(on > 0, lambda: self.change(x, key.fold(3)), lambda: x)
+        if self.share:
+            x = tf.cond(on > 0, lambda: erased(x, self.share, key.fold(4)), lambda: x)
         return x, m
-    return augment
 
 
 def photometric(strength):
@@ -138,8 +162,9 @@ def to_float(x):
 
 
 def fetcher(images):
-    """indices (k,) -> {'x', 'y'[, 'm']}, uint8 and int32, as a function for tf.data."""
-    streamed, y = isinstance(images.x, list), tf.constant(images.y, tf.int32)
+    """indices (k,) -> {'x', 'y'[, 'm']}, uint8 and int32 (numbers: float32), as a function for tf.data."""
+    streamed = isinstance(images.x, list)
+    y = tf.constant(images.y, tf.float32 if np.asarray(images.y).dtype.kind == 'f' else tf.int32)
     with tf.device('CPU'):
         arrays = {'m': tf.constant(images.m)} if images.m is not None else {}
         if not streamed:
@@ -211,3 +236,17 @@ def spread(images, count):
     """One batch of `count` images for a picture, from all over: folders stand in order of classes."""
     rows = np.linspace(0, len(images) - 1, count).astype(int)
     return next(iter(in_order(images.take(rows), count)))
+
+
+class Test(NamedTuple):
+    """images(): the test images, read when they are first needed; paste: (x, rows) -> x on its background."""
+    images: object
+    paste: object = None
+
+    def batches(self, batchsize=512):
+        """tf.data of {'x' float32 [0, 1], 'y', 'i'[, 'm']}, composed batch by batch."""
+        @tf.autograph.experimental.do_not_convert   # nothing to convert, and it takes a while
+        def finish(batch):
+            x = to_float(batch['x'])
+            return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
+        return in_order(self.images(), batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)

@@ -11,13 +11,14 @@ import mybackgrounds
 from common import geometry
 from common.errors import UserError
 from common.quiet import tf
-from mydatagen import Images, in_order, to_float
-from readers import folders, photographs
+from common.tasks import Classes, Number
+from mydatagen import Images, Test
+from readers import angles, folders, photographs, targets
 from readers.catalogue import from_tfds
+from readers.frames import pad32
 from readers.reading import Reading
 from readers.sources import digits, prates, PRATES_SIDE, synsigns, synthdigits, toy
 from readers.splits import limited, split_rows
-
 
 PLAIN = Reading()          # images as their set brings them
 WHITE = 238/255            # product photographs stand on white of at least that, in all channels
@@ -33,20 +34,6 @@ def label(dataset):
                   if dataset.startswith('folder:') else dataset)
 
 
-class Test(NamedTuple):
-    """images(): the test images, read when they are first needed; paste: (x, rows) -> x on its background."""
-    images: object
-    paste: object = None
-
-    def batches(self, batchsize=512):
-        """tf.data of {'x' float32 [0, 1], 'y', 'i'[, 'm']}, composed batch by batch."""
-        @tf.autograph.experimental.do_not_convert   # nothing to convert, and it takes a while
-        def finish(batch):
-            x = to_float(batch['x'])
-            return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
-        return in_order(self.images(), batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
-
-
 class Dataset(NamedTuple):
     name: str
     train: Images
@@ -58,10 +45,16 @@ class Dataset(NamedTuple):
     masks: bool                     # do the training images bring masks?
     backgrounds: np.ndarray | None  # uint8 (k, H, W, c) photographs for `real`
     fit: str | None = None          # how photographs were made square; None: the images were square
+    number: Number | None = None    # what f is asked for instead of a class
 
     @property
     def monochrome(self):
         return self.shape[-1] == 1
+
+    @property
+    def task(self):
+        """What f is asked for (common.tasks)."""
+        return self.number or Classes(tuple(self.classes))
 
 
 class Source(NamedTuple):
@@ -70,11 +63,7 @@ class Source(NamedTuple):
     splits: tuple = ('train', 'test')
     side: int | None = None         # None: as stored, 28 padded to 32
     flip: bool = False
-
-
-def pad32(x):
-    """28x28 images zero-padded to 32x32."""
-    return np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))) if x.shape[1] == 28 else x
+    turned: bool = False            # by angles, which are what is asked for
 
 
 SOURCES = {
@@ -91,7 +80,8 @@ SOURCES = {
     'synthdigits': Source(synthdigits),
     'synsigns': Source(synsigns),
 }
-# train on the first, test on both; classes that both have, in one order
+SOURCES |= {f'{s}_angle': SOURCES[s]._replace(turned=True) for s in ('mnist', 'fashionmnist', 'digits')}
+# train on the first, test on both, with the classes that both have
 STL10_TO_CIFAR10 = {'car': 'automobile'}
 PAIRS = {
     'cifar10_stl10': ('cifar10', 'stl10'), 'stl10_cifar10': ('stl10', 'cifar10'),
@@ -124,7 +114,8 @@ def _read(name, split, reading):
     """(x, y, classes) of one split, read once a process."""
     source = find(name)[0]
     x, y, classes = source.read(source.splits[split], reading.size, reading.data_dir)
-    return x if reading.size else pad32(x), y, classes
+    x = x if reading.size else pad32(x)
+    return angles.turned(x, _answers(source, y, split)) if source.turned else x, y, classes
 
 
 def true_mask(x, halo=HALO):
@@ -191,15 +182,22 @@ def _load_named(name, reading, limit, train):
     """A set of SOURCES or tensorflow-datasets, with its tests by the suffix of the name."""
     source, base, suffix = find(name)
     x, y, classes = _read(base, 0 if train else 1, reading)
-    rows = limited(y, limit)
-    parts = [Images(x[rows[r]], y[rows[r]]) for r in split_rows(y[rows])] if train else (None, None)
+    rows, answers = limited(y, limit), _answers(source, y, 0)
+    parts = [Images(x[rows[r]], answers[rows[r]]) for r in split_rows(y[rows])] if train else (None, None)
     if suffix and x.shape[-1] != 1:
         raise UserError(f'{name}: the patterns are made for monochrome sets, {base} is in colour; use {base}')
 
     def test_images():
-        return Images(*_read(base, 1, reading)[:2])
+        x, y, _ = _read(base, 1, reading)
+        return Images(x, _answers(source, y, 1))
+    classes, number = ([], Number.angle(angles.MOST, angles.NEAR)) if source.turned else (classes, None)
     return Dataset(name, *parts, _tests(test_images, suffix, x.shape[1]), classes, x.shape[1:],
-                   source.flip, False, None)
+                   source.flip, False, None, number=number)
+
+
+def _answers(source, y, split):
+    """What is asked of the images of a split (0: training): labels y, or the angles they were turned by."""
+    return angles.angles(split, len(y)) if source.turned else y
 
 
 def _load_pair(name, reading, limit):
@@ -244,7 +242,7 @@ class Photographs(NamedTuple):
 def photographs_of(name, data_dir=None):
     """The Photographs of a name, or None for sets that come as arrays."""
     if name.startswith('folder:'):
-        return Photographs(folders.scan, name.removeprefix('folder:'))
+        return Photographs(targets.scan, name.removeprefix('folder:'))
     if name in PHOTOGRAPHS:
         return PHOTOGRAPHS[name]._replace(path=data_dir)
     return None
@@ -263,10 +261,12 @@ def _load_photographs(name, place, reading, limit, backgrounds):
     """Photographs as a Dataset; those that are too many to hold are streamed."""
     folder, problems = _checked(place.scan, place.path, reading.skip_damaged)
     for line in problems:
-        print(f'note: {line}', file=sys.stderr)
+        print('note: ' + line, file=sys.stderr)
     size, fit = reading.size or place.side, reading.fit
     rows = {split: np.arange(len(f.paths)) for split, f in folder.splits.items()}
-    rows['train'] = limited(folder.splits['train'].labels, limit)
+    files = folder.splits['train']
+    parts = files.labels if folder.classes else targets.strata(files.labels)   # which all splits share
+    rows['train'] = limited(parts, limit)
     held = sum(map(len, rows.values()))*size*size*3 <= MEMORY_BYTES
     masked = [split for split, f in folder.splits.items() if f.masks
               and (held or len(rows[split])*size*size <= MASK_BYTES)]
@@ -283,15 +283,15 @@ def _load_photographs(name, place, reading, limit, backgrounds):
             return Images(photographs.pixels(tuple(paths), size, fit), files.labels[rows], m)
         return Images(paths, files.labels[rows], m, lambda path: photographs.read_image(path, size, 3, fit),
                       (size, size, 3))
-    files = folder.splits['train']
     first = folders.first_equal([files.paths[i] for i in rows['train']])   # equal ones stay on one side
     train, validation = (images('train', rows['train'][r])
-                         for r in split_rows(files.labels[rows['train']], first=first))
+                         for r in split_rows(parts[rows['train']], first=first))
     tests = {split: Test(lambda split=split: images(split, rows[split]))
              for split in folder.splits if split != 'train'}
     pictures = folders.pictures_in(backgrounds) if backgrounds else folder.backgrounds
     return Dataset(name, train, validation, tests, folder.classes, (size, size, 3), place.flip,
-                   'train' in masked, photographs.crops(pictures, 2*size, 3) if pictures else None, fit)
+                   'train' in masked, photographs.crops(pictures, 2*size, 3) if pictures else None, fit,
+                   None if folder.classes else Number.of(files.labels, f'{name}: train/{targets.FILE}'))
 
 
 @functools.lru_cache(maxsize=4)

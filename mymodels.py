@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 
+from common import tasks
 from common.arrays import read_arrays
 from common.errors import brief, UserError
 from common.folding import fold
@@ -36,14 +37,22 @@ def learning_rate(network):
     return POOLED_RATE if network.get('head') == 'pooled' else BACKBONE_RATE
 
 
-def classifier(shape, classes, backbone=None, backbone_weights=None, **network):
-    """Images -> logits (n, classes). network: width, dense of a small one; head, dense of a backbone."""
+def classifier(shape, task, backbone=None, backbone_weights=None, **network):
+    """Images -> the outputs of a task, logits (n, classes) or a standardised number (n, 1).
+
+    task: of common.tasks, or a number of classes; the model keeps it as `task`. network: width, dense of a
+    small one; head, dense of a backbone.
+    """
+    task = tasks.of(task)
     inputs = keras.Input(shape, name='image')
     if backbone:
         x = _head(_backbone(shape, backbone, backbone_weights)(inputs), **network)
     else:
         x = _small(inputs, **network)
-    return keras.Model(inputs, layers.Dense(classes, dtype='float32', name='logits')(x), name='classifier')
+    outputs = layers.Dense(task.outputs, dtype='float32', name='logits')(x)
+    model = keras.Model(inputs, outputs, name=task.kind)
+    model.task = task
+    return model
 
 
 def _small(x, width=32, dense=None):
@@ -254,12 +263,12 @@ def largest_component(active):
     return active & (tf.cast(labels, tf.int32) == best[:, None, None, None])
 
 
-def attention(shape, classes, tau=0.7, base=None, **network):
+def attention(shape, task, tau=0.7, base=None, **network):
     """AG-CNN: a frozen global classifier, a local branch on the crop, their fusion -> logits (n, classes).
 
-    base: the trained global classifier, or None for a new one of settings `network`.
+    task: as for `classifier`. base: the trained global classifier; None: a new one of settings `network`.
     """
-    base = base or classifier(shape, classes, **network)
+    base = base or classifier(shape, task, **network)
     base.trainable = False
     last = 'pooled' if any(layer.name == 'pooled' for layer in base.layers) else 'flatten'
     features = base.get_layer(last).input   # the last max-pool, or the backbone's
@@ -271,7 +280,8 @@ def attention(shape, classes, tau=0.7, base=None, **network):
     x = layers.Concatenate(name='both')(pooled)
     x = layers.Dense(2048, name='fusion0')(x)
     x = layers.Dense(256, name='fusion1')(x)
-    logits = layers.Dense(classes, dtype='float32', name='fusion_logits')(x)
+    logits = layers.Dense(base.task.outputs, dtype='float32', name='fusion_logits')(x)
     model = keras.Model(base.inputs[0], logits, name='attention')
+    model.task = base.task
     model.crop = keras.Model(base.inputs[0], crop)   # for pictures of what the local branch sees
     return model

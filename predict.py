@@ -1,4 +1,4 @@
-"""Class and confidence of photographs: a line for each, a CSV file, a sheet of pictures, an explanation."""
+"""Class and confidence of photographs, or a number: a line for each, a CSV file, a sheet, an explanation."""
 import argparse
 import csv
 import functools
@@ -17,10 +17,9 @@ from mydatagen import to_float
 from readers import folders, frames
 from report import sheets
 from scoring import occlusion, overlap
-from scoring.evaluation import precision
+from scoring.evaluation import KINDS, precision
 from training import weightfiles
 
-KINDS = 'classifier', 'attention'
 BRIGHT = 127             # median of the border above which a monochrome image looks dark on bright
 
 
@@ -30,8 +29,8 @@ def arguments():
         '--sheet predictions.png', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('weights', help='of train1.py, train3.py or train_att.py')
     p.add_argument('images', nargs='+', help='photographs, or folders: all images in and below them')
-    p.add_argument('--csv', metavar='FILE.csv', type=_csv, help='writes image, class and confidence, and '
-                   'the columns of --explain, to this file')
+    p.add_argument('--csv', metavar='FILE.csv', type=_csv, help='writes image, class and confidence (or '
+                   'value and unit), and the columns of --explain, to this file')
     p.add_argument('--sheet', metavar='FILE.png', type=sheets.png,
                    help=f'draws the first {sheets.MOST} images with their predictions')
     p.add_argument('--explain', action='store_true', help='also where the model looks (occlusion: seconds '
@@ -147,9 +146,16 @@ def mask_network(args, about):
 
 # Results
 
+def said(row, between='\t'):
+    """The answer of a row as text."""
+    if 'value' in row:
+        return f'{row["value"]:.4g}{between}{row["unit"]}'
+    return f'{row["class"]}{between}{100*row["confidence"]:.1f} %'
+
+
 def line_of(row):
     """A row as one line, its cells parted by tabs."""
-    text = f'{printable(row["image"])}\t{row["class"]}\t{100*row["confidence"]:.1f} %'
+    text = f'{printable(row["image"])}\t{said(row)}'
     if 'mask' in row:
         text += f'\tmask {100*row["mask"]:.0f} %\tlook inside {100*row["look_inside"]:.0f} %'
     return text
@@ -157,7 +163,7 @@ def line_of(row):
 
 def write_csv(path, rows, explained):
     """The rows as a CSV file; names that are no text keep their bytes. Errors: UserError for no room."""
-    fields = ['image', 'class', 'confidence', *(['mask', 'look_inside'] if explained else [])]
+    fields = [k for k in rows[0] if explained or k not in ('mask', 'look_inside')]
     with whole_file(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8',
                                              errors='surrogateescape') as f:
         table = csv.DictWriter(f, fields, lineterminator='\n')
@@ -165,21 +171,20 @@ def write_csv(path, rows, explained):
         table.writerows(rows)
 
 
-def predictions(model, classes, images, explained=None):
+def predictions(model, images, explained=None):
     """(row, [image, pictures of the explanation], uint8) of every photograph, in order.
 
     images: (paths, uint8 (n, h, w, c)) batch by batch. explained: x -> what `occlusion.explain` returns, or
     None. Everything comes batch by batch: take it inside `precision`.
     """
-    shares = tf.function(lambda x: tf.nn.softmax(tf.cast(model(x, training=False), tf.float32)),
-                         input_signature=[tf.TensorSpec(model.input_shape)])
+    outputs = tf.function(lambda x: model(x, training=False),
+                          input_signature=[tf.TensorSpec(model.input_shape)])
     for names, pixels in images:
         x = to_float(pixels)
         figures, pictures = explained(x.numpy()) if explained else ([{}]*len(x), [[]]*len(x))
-        for name, image, p, more, shown in zip(names, pixels, shares(x).numpy(), figures, pictures):
-            best = int(p.argmax())
-            row = {'image': name, 'class': classes[best], 'confidence': round(float(p[best]), 6), **more}
-            yield row, [image, *shown]
+        for name, image, answer, more, shown in zip(names, pixels, model.task.cells(outputs(x)), figures,
+                                                    pictures):
+            yield {'image': name, **answer, **more}, [image, *shown]
 
 
 def title(args, n, mask):
@@ -203,8 +208,7 @@ def collect(args, found, frame):
     for row, pictures in found:
         rows.append(row)
         if len(cells) < sheets.MOST:
-            caption = f'{row["class"]}  {100*row["confidence"]:.1f} %'
-            cells.append((pictures, [os.path.basename(row['image']), caption]))
+            cells.append((pictures, [os.path.basename(row['image']), said(row, '  ')]))
         if pictures[0].shape[-1] == 1 and looks_inverted(pictures[0], frame.margin):
             bright += 1
         if frame.resizes(row['image']):
@@ -239,7 +243,7 @@ def run(args):
         mask = mask_network(args, about) if args.explain else None
         images = frames.batches(paths, frame.read, args.batchsize, args.skip_damaged)
         explained = functools.partial(occlusion.explain, model, mask) if args.explain else None
-        results = collect(args, predictions(model, about['classes'], images, explained), frame)
+        results = collect(args, predictions(model, images, explained), frame)
     tell(args, results, frame)
     if args.csv:
         write_csv(args.csv, results.rows, mask is not None)

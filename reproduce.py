@@ -24,7 +24,7 @@ from common.errors import guard, UserError
 from common.files import alone
 from mymodels import learning_rate
 from report import pages
-from scoring import evaluation, labels, overlap, rowfile
+from scoring import evaluation, labels, overlap, rowfile, rows
 from training import options, plans, runlog, weightfiles
 from training.plans import Plan
 from training.recipes import MAIN, METHODS
@@ -36,8 +36,9 @@ def parse(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                 epilog='example: python reproduce.py mnist fashionmnist --seeds 5')
     p.add_argument('dataset', nargs='+', help=f'of {", ".join(mydatasets.names())}')
-    p.add_argument('--methods', nargs='+', choices=METHODS, default=list(MAIN),
-                   metavar='METHOD', help=f'rows of the tables, of {", ".join(METHODS)}')
+    p.add_argument('--methods', nargs='+', choices=METHODS, metavar='METHOD',
+                   help=f'rows of the tables, of {", ".join(METHODS)}; None: {" ".join(MAIN)} (attention for '
+                   'classifiers alone)')
     p.add_argument('--seeds', type=cli.whole(1), default=1, metavar='N', help='seeds 0 to N-1')
     p.add_argument('--tests', nargs='+', choices=('noises', *evaluation.ASKED), default=[],
                    help='beside the original and the six patterns')
@@ -148,11 +149,11 @@ def tests_of(plan):
 def missing_tests(unit):
     """Names of the tests that have no row yet."""
     plan = unit.plan
-    rows = rowfile.read(os.path.join(plan.args.out, 'accuracy.csv'))
-    mine = rowfile.find(rows, dataset=plan.label, method=unit.method, seed=plan.seed,
+    known = rowfile.read(rows.path(plan.args.out, plan.task))
+    mine = rowfile.find(known, dataset=plan.label, method=unit.method, seed=plan.seed,
                         settings=fingerprint(plan, unit.method))
     wanted = [*unit.tests, *evaluation.searches_of(plan.args.tests)]
-    return [t for t in wanted if not rowfile.find(mine, test=t)]
+    return [t for t in wanted if len(rowfile.find(mine, test=t)) < len(plan.task.scores)]
 
 
 def record(unit, queue):
@@ -165,22 +166,21 @@ def record(unit, queue):
     data = plan.load()
 
     def keep(row, found=None):
-        rowfile.append(os.path.join(plan.args.out, 'accuracy.csv'), {**row, 'dataset': plan.label})
-        print(f'{plan.label} {method} seed {plan.seed} {row["test"]}: {100*row["accuracy"]:.2f} %',
-              flush=True)
+        rows.add(plan.args.out, plan.label, row)
         if found is not None:   # how a search won stands in no column
             runlog.add(plan.args.out, {**row, 'dataset': plan.label, **found._asdict()})
     exam = evaluation.Exam(data, {t: tests[t] for t in missing if t in tests},
                            [t for t in missing if t not in tests], method)
     with evaluation.precision():   # float32: rows do not depend on the processor
-        evaluation.evaluate(*weightfiles.load(plan.path(method), evaluation.KINDS, data), exam, keep)
+        found = weightfiles.load(plan.path(method), evaluation.kinds_of(data.task), data)
+        evaluation.evaluate(*found, exam, keep)
 
 
 def missing_masks(plan):
     """Names of the rows of masks that are missing; none where the truth is not known."""
-    rows = rowfile.find(rowfile.read(os.path.join(plan.args.out, 'masks.csv')), dataset=plan.label)
-    mine = rowfile.find(rows, seed=plan.seed, settings=fingerprint(plan, 'unet'))
-    known = {r['method'] for r in mine + rowfile.find(rows, method=overlap.RAW)}
+    found = rowfile.find(rowfile.read(os.path.join(plan.args.out, 'masks.csv')), dataset=plan.label)
+    mine = rowfile.find(found, seed=plan.seed, settings=fingerprint(plan, 'unet'))
+    known = {r['method'] for r in mine + rowfile.find(found, method=overlap.RAW)}
     missing = [name for name in (*plan.masks, overlap.RAW) if name not in known]
     if missing:
         try:
@@ -222,7 +222,7 @@ def checked(plan):
             return plan._replace(monochrome=not plan.dataset.startswith('folder:')), {}
         raise
     labels.known_data(args.out, plan.label, plan.digest)
-    plan = plan._replace(monochrome=data.monochrome, images=len(data.train))
+    plan = plan._replace(monochrome=data.monochrome, images=len(data.train), task=data.task)
     network = options.network_of(parsed(plan, 'baseline'), data.shape)
     if 'backbone' in network:
         plan = plan._replace(rate=learning_rate(network))
@@ -248,11 +248,13 @@ def queue_of(units):
 def measure(args, studies):
     """Makes the rows that are missing, of this shard. studies: pairs of `checked`."""
     units = [Unit(plan._replace(seed=seed), method, tests) for plan, tests in studies
-             for seed in range(args.seeds) for method in args.methods]
+             for seed in range(args.seeds) for method in plan.methods]
     part, parts = args.shard
     queue = queue_of(units[part::parts])
-    for plan, _ in studies:
+    for plan, tests in studies:
         labels.remember_data(args.out, plan.label, plan.digest)
+        for row in evaluation.constant_rows(plan.load(), tests):
+            rows.add(args.out, plan.label, row)
     for unit in units[part::parts]:
         record(unit, queue)
         record_masks(unit.plan, queue)
@@ -280,7 +282,8 @@ def show(out, plans):
     sections = pages.write_tables(out, [plan.label for plan in plans], steps_by_fingerprint(plans))
     print('drawing figures', flush=True)
     pages.draw_figures(out, plans)
-    print(f'rows: {out}/accuracy.csv, tables: {out}/tables.md, figures: {out}/figures')
+    files = ', '.join(dict.fromkeys(rows.path(out, plan.task) for plan in plans))
+    print(f'rows: {files}, tables: {out}/tables.md, figures: {out}/figures')
     print(f'report: {pages.write_report(out, sections)}')
 
 

@@ -39,7 +39,7 @@ def run(args):
             history = loop.fit(job, loop.Work(
                 start.augmented(start.augmentation(job)), steps.supervised_step(model, optimizer),
                 {'model': model.variables, 'optimizer': optimizer.variables}, validate))
-        finish.write(job, finish.Outcome(model, 'classifier', 'baseline', history, network,
+        finish.write(job, finish.Outcome(model, model.task.kind, 'baseline', history, network,
                                          say=('train2.py', args.dataset, args.output)))
 
 

@@ -88,15 +88,15 @@ def make_step(unet, classifier, optimizer, fill, args, free_area):
         with tf.GradientTape() as tape:
             m = unet(x, training=True)
             z = compose(x, m, c)
-            ce = tf.reduce_mean(steps.task_loss(batch['y'], classifier(z)))
+            own = steps.mean_loss(classifier, batch['y'], classifier(z))
             excess = tf.reduce_mean(area_loss(tf.reduce_mean(m, (1, 2, 3)) - free_area))
             tv = total_variation(m)
-            losses = [ce, excess]
+            losses = [*own.values(), excess]
             if args.total_variation:
                 losses.append(args.total_variation*tv)
             loss = steps.share(losses, optimizer)
         steps.descend(tape, loss, (optimizer, unet.trainable_variables))
-        return {'ce': ce, 'excess': excess, 'tv': tv, 'area': tf.reduce_mean(m)}
+        return {**own, 'excess': excess, 'tv': tv, 'area': tf.reduce_mean(m)}
     return step
 
 
@@ -126,7 +126,7 @@ def train(job, classifier, attempt):
         make_step(unet, classifier, optimizer, fill, args, free),
         {'unet': unet.variables, 'optimizer': optimizer.variables, 'area': [free]},
         validate, each_epoch, restarts.alive, attempt))
-    problem = restarts.problem(history[-1], len(data.classes))
+    problem = restarts.problem(history[-1], classifier.task)
     if problem:
         raise restarts.Collapsed(f'at step {job.steps} {problem}')
     return unet, history, float(free.numpy())
@@ -138,7 +138,7 @@ def run(args):
     if job is None:
         return
     with job.strategy.scope():
-        classifier, _ = weightfiles.load(args.classifier, 'classifier', job.data)
+        classifier, _ = weightfiles.load(args.classifier, job.data.task.kind, job.data)
         classifier.trainable = False
         unet, history, found = restarts.twice(job, lambda attempt: train(job, classifier, attempt))
         back = ('otsu', 'adv') if job.data.monochrome else ('snap', 'textures', '--settle', '0.3')

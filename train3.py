@@ -148,11 +148,11 @@ def make_prepare(augment, back, args):
     """prepare(batch, key): the augmented image, its mask warped with it, and as `b0`, `b1` ... the
     backgrounds of the sources that have no weights."""
     def prepare(batch, key):
-        x, m = augment(to_float(batch['x']), to_float(batch['m']) if 'm' in batch else None,
-                       key.fold(Stream.AUGMENTATION))
+        own = key.fold(Stream.AUGMENTATION)
+        x, m = augment(to_float(batch['x']), to_float(batch['m']) if 'm' in batch else None, own)
         parts = {f'b{i}': source(x[i::len(back)], key.fold(Stream.BACKGROUND + i))
                  for i, source in enumerate(back) if not isinstance(source, Adversary)}
-        prepared = {'x': x, 'y': batch['y'], **parts}
+        prepared = {'x': x, 'y': augment.target(batch['y'], own), **parts}
         if m is not None:
             prepared['m'] = grow(m, args, key.fold(Stream.GROWTH))
         return prepared
@@ -163,7 +163,7 @@ def make_prepare(augment, back, args):
 
 def loss_behind(model, x, y, m):
     """b -> the loss of each image of a batch on the background b."""
-    return lambda b: steps.task_loss(y, model(compose(x, m, b)))
+    return lambda b: steps.task_loss(model, y, model(compose(x, m, b)))
 
 
 def make_step(model, optimizer, mask, back, args, optimizer_back=None):
@@ -197,8 +197,8 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
         batch = ascended(batch, m, key)
         with tf.GradientTape() as tape:
             b, fresh = backgrounds(batch, key)
-            logits = model(compose(x, m, b))   # a backbone's batch statistics stay
-            value = {'ce': tf.reduce_mean(steps.task_loss(batch['y'], logits))}
+            outputs = model(compose(x, m, b))   # a backbone's batch statistics stay
+            value = steps.mean_loss(model, batch['y'], outputs)
             if optimizer_back and x.shape[-1] == 1:   # a monochrome background may not fill more than half
                 value['bright'] = tf.nn.relu(steps.global_mean(fresh) - 0.5)
             loss = steps.share(value.values(), optimizer)
@@ -208,7 +208,7 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
         gradients = steps.descend(tape, loss, *players)
         if optimizer_back:
             value['gradient_back'] = steps.gradient_norm(gradients[1], optimizer)
-        return {**value, 'accuracy': steps.accuracy(batch['y'], logits)}
+        return {**value, **steps.measure(model, batch['y'], outputs)}
     return step
 
 
@@ -266,13 +266,13 @@ def run(args):
         return
     with job.strategy.scope():
         job = job.settled(lr=args.lr or rate)
-        model, _ = weightfiles.load(args.classifier, 'classifier', job.data)
+        model, _ = weightfiles.load(args.classifier, job.data.task.kind, job.data)
         if args.freeze:
             mymodels.freeze(model, network.get('backbone'), args.freeze)
         unet = weightfiles.load(args.unet, 'unet', job.data)[0] if 'unet' in paths else None
         digest = about['unet'].get('sha256') if 'unet' in paths else args.unet
         history = train(job, model, unet, lambda mask: masks.Recipe.of(job, mask, digest))
-        finish.write(job, finish.Outcome(model, 'classifier', method(args), history, network, paths,
+        finish.write(job, finish.Outcome(model, model.task.kind, method(args), history, network, paths,
                                          ('evaluate.py', args.dataset, args.output)))
 
 

@@ -40,12 +40,20 @@ def train(job, model, rate):
         validation.validator(model, job.data)))
 
 
+def demand_classes(data):
+    """The same data set. Errors: UserError where something else than a class is asked for."""
+    if data.number:
+        raise UserError(f'attention is a baseline of classifiers, and {data.name} asks for {data.task}; take '
+                        'another')
+    return data
+
+
 def train_global_branch(args, path):
     """Phase 1, with a name of its own."""
     job = start.begin(checkpoints.renamed(args, path), options.phase1_fingerprint(args))
     if job is None:
         return
-    data = job.data
+    data = demand_classes(job.data)
     with job.strategy.scope():
         network = options.network_of(args, data.shape)
         job = job.settled(lr=args.lr or mymodels.learning_rate(network))
@@ -67,11 +75,11 @@ def run(args):
     job = start.begin(args, fingerprint(args, parents), {'global': about})
     if job is None:
         return
-    data = job.data
+    data = demand_classes(job.data)
     with job.strategy.scope():
         base, about = weightfiles.load(path, 'classifier', data)
         keras.utils.set_random_seed(args.seed)   # the same start whatever was built before
-        model = mymodels.attention(data.shape, len(data.classes), args.tau, base)
+        model = mymodels.attention(data.shape, data.task, args.tau, base)
         job = job.settled(lr=args.lr or mymodels.SMALL_RATE)
         history = train(job, model, job.args.lr)
         finish.write(job, finish.Outcome(

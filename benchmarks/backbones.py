@@ -15,7 +15,7 @@ from benchmarks.measure import call_of, in_turns, show
 from benchmarks.steps import job_of, supervised
 from common.keys import Key
 from common.quiet import keras, tf
-from mydatagen import augmenter, to_float
+from mydatagen import Augmenter, to_float
 
 CLASSES = 31
 
@@ -25,7 +25,7 @@ def ours(name, side, batch, precision):
     keras.config.set_dtype_policy(precision if precision == 'float32' else f'mixed_{precision}')
     model = mymodels.classifier((side, side, 3), CLASSES, name, 'none', head='pooled')
     step = supervised(model, job_of(train1, batch, precision, '--backbone', name),
-                      augmenter(fill='nearest'))
+                      Augmenter(fill='nearest'))
     random = np.random.default_rng(0)
     data = {'x': tf.constant(random.integers(0, 256, (batch, side, side, 3), np.uint8)),
             'y': tf.constant(random.integers(0, CLASSES, batch), tf.int32)}

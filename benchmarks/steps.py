@@ -22,7 +22,7 @@ from benchmarks.measure import call_of, counted, in_turns, show
 from common import binarization, geometry
 from common.keys import Key
 from common.quiet import keras, tf
-from mydatagen import augmenter, to_float
+from mydatagen import Augmenter, to_float
 from training import start
 from training.steps import supervised_step
 
@@ -79,7 +79,7 @@ def against(back, shape, job, augment):
 def steps(side, batch, precision, only=None):
     """{name: function of (batch, key)} with networks of their own."""
     keras.config.set_dtype_policy(precision if precision == 'float32' else f'mixed_{precision}')
-    shape, augment = (side, side, 1), augmenter()
+    shape, augment = (side, side, 1), Augmenter()
 
     def job(script, *argv):
         return job_of(script, batch, precision, *argv)

@@ -24,16 +24,17 @@ CHUNK = 1024  # files handed to the threads at once, so that Ctrl-C does not wai
 class Files(NamedTuple):
     """One split. A label of -1 is a class that train/ lacks (`check` refuses it)."""
     paths: list[str]
-    labels: np.ndarray       # (n,) int32
+    labels: np.ndarray       # (n,) int32, or float32 numbers
     masks: list[str] | None  # None unless every file has one
 
 
 class Folder(NamedTuple):
     """What `scan` found. Splits: 'train' first, then every folder test* in natural order."""
     root: str
-    classes: list[str]
+    classes: list[str]       # none where each photograph has a number (readers.targets)
     splits: dict[str, Files]
     backgrounds: list[str]
+    wrong: tuple = ()        # (photograph to leave out, line of the report) of what lists say wrongly
 
 
 def natural(name):
@@ -75,9 +76,20 @@ def _masks(root, paths):
     return found
 
 
-def _files(root, paths, labels):
+def files_of(root, paths, labels):
+    """Files of a split with their masks. labels: an array, or a list of classes' numbers."""
     masks = _masks(root, paths)
-    return Files(paths, np.asarray(labels, np.int32), masks if paths and all(masks) else None)
+    labels = labels if isinstance(labels, np.ndarray) else np.asarray(labels, np.int32)
+    return Files(paths, labels, masks if paths and all(masks) else None)
+
+
+def splits_in(root):
+    """Names of the folders train and test*."""
+    return ['train', *(os.path.basename(f) for f in _folders(root) if os.path.basename(f).startswith('test'))]
+
+
+def backgrounds_in(root):
+    return _images(os.path.join(root, 'backgrounds'))
 
 
 def scan(root):
@@ -94,10 +106,11 @@ def scan(root):
         found = f'only the class {printable(classes[0])}' if classes else 'no class folders'
         raise UserError(f'{shown}/train: {found}; put the images of two or more in {shown}/train/<class>/')
     number, splits = {c: i for i, c in enumerate(classes)}, {}
-    for split in [train] + [f for f in _folders(root) if os.path.basename(f).startswith('test')]:
-        pairs = [(p, number.get(os.path.basename(c), -1)) for c in _folders(split) for p in _images(c)]
-        splits[os.path.basename(split)] = _files(root, [p for p, _ in pairs], [i for _, i in pairs])
-    return Folder(root, classes, splits, _images(os.path.join(root, 'backgrounds')))
+    for split in splits_in(root):
+        pairs = [(p, number.get(os.path.basename(c), -1))
+                 for c in _folders(os.path.join(root, split)) for p in _images(c)]
+        splits[split] = files_of(root, [p for p, _ in pairs], [i for _, i in pairs])
+    return Folder(root, classes, splits, backgrounds_in(root))
 
 
 def pictures_in(path):
@@ -122,9 +135,9 @@ def pictures_below(path):
 def _without(folder, drop):
     """The folder without the paths in `drop`."""
     splits = {}
-    for name, files in folder.splits.items():
-        kept = [(p, i) for p, i in zip(files.paths, files.labels) if p not in drop]
-        splits[name] = _files(folder.root, [p for p, _ in kept], [i for _, i in kept])
+    for name, split in folder.splits.items():
+        kept = [i for i, p in enumerate(split.paths) if p not in drop]
+        splits[name] = files_of(folder.root, [split.paths[i] for i in kept], split.labels[kept])
     return folder._replace(splits=splits, backgrounds=[p for p in folder.backgrounds if p not in drop])
 
 
@@ -146,7 +159,7 @@ def _damage(folder, decode):
             part = todo[i:i + CHUNK]
             looked.update(zip(part, pool.map(lambda p: _look(p, decode), part)))
     bad = {p: str(e).removesuffix(MEND) for p, e in looked.items() if isinstance(e, UserError)}
-    found = []
+    found = list(folder.wrong)
     for image, mask in pairs + [(p, '') for p in folder.backgrounds]:
         found += [(image, bad[p]) for p in (image, mask) if p in bad]
         if mask and decode and not {image, mask} & bad.keys():
@@ -158,6 +171,8 @@ def _damage(folder, decode):
 
 def _class_problems(folder):
     """(errors, warnings): classes without images or with too few, unknown classes, images in no class."""
+    if not folder.classes:
+        return _list_problems(folder), []
     errors, notes = [], []
     for split, files in folder.splits.items():
         where = os.path.join(folder.root, split)
@@ -176,6 +191,16 @@ def _class_problems(folder):
                    'to validate on' for c in single]
         notes += [f'{printable(p)}: ignored, it lies in no class folder' for p in _images(where)]
     return errors, notes
+
+
+def _list_problems(folder):
+    """Errors of folders with numbers: splits without photographs, or a single one for training."""
+    found = [f'{printable(os.path.join(folder.root, split))}: no photographs in its list'
+             for split, files in folder.splits.items() if not files.paths]
+    if len(folder.splits['train'].paths) == 1:
+        found.append(f'{printable(folder.root)}/train: one photograph; it needs one to train on and one to '
+                     'validate on')
+    return found
 
 
 def _digest(path):
@@ -218,12 +243,13 @@ def check(folder, skip_damaged=False, decode=True):
                   for p, m in zip(files.paths, masks) if not m and any(masks)]
     notes += _duplicates(kept)
     lines = [f'{line} (skipped)' if skip_damaged else line for _, line in damaged]
-    mends = ['mend the class folders'] if errors else []
+    mends = [f'mend the {"class folders" if folder.classes else "lists"}'] if errors else []
     if damaged and not skip_damaged:
         mends.append('repair the damaged files or leave them out with --skip-damaged')
     if not mends:
         return kept, lines + notes
-    report = [f'{printable(folder.root)}: {len(damaged)} damaged files, {len(errors)} errors in classes, '
+    place = 'classes' if folder.classes else 'lists'
+    report = [f'{printable(folder.root)}: {len(damaged)} damaged files, {len(errors)} errors in {place}, '
               f'{len(notes)} warnings; {" and ".join(mends)}']
     for kind, found in {'damaged': lines, 'error': errors, 'warning': notes}.items():
         report += [f'  {kind}: {line}' for line in found]
@@ -241,4 +267,9 @@ def listing_digest(folder, splits=None):
     """`digest_of` the photographs, masks and backgrounds of a Folder. splits: some of them; None: all."""
     files = [f for split, f in folder.splits.items() if splits is None or split in splits]
     paths = [p for f in files for p in [*f.paths, *(f.masks or [])]]
-    return digest_of([*paths, *folder.backgrounds], folder.root)
+    found = digest_of([*paths, *folder.backgrounds], folder.root)
+    if folder.classes:
+        return found
+    values = sorted((os.path.relpath(p, folder.root), v) for f in files
+                    for p, v in zip(f.paths, f.labels.tolist()))
+    return hashlib.sha256(repr((found, values)).encode()).hexdigest()

@@ -13,6 +13,12 @@ STORED, PADDED = 28, 32   # sides of MNIST and its like, and of what is trained 
 DIGITS = 1/8              # of its side: the margin of the embedded digits, 24x24 in 32x32
 
 
+def pad32(x):
+    """28x28 images zero-padded to 32x32. x: (n, h, w, c)."""
+    rim = (PADDED - STORED)//2
+    return np.pad(x, ((0, 0), (rim, rim), (rim, rim), (0, 0))) if x.shape[1] == STORED else x
+
+
 class Frame(NamedTuple):
     """How a photograph becomes an image (side, side, channels) like those that the network learnt from."""
     side: int

@@ -1,6 +1,4 @@
 """Figures as PNG files. Every function takes a path and what is to be seen; none trains or evaluates."""
-import re
-
 import numpy as np
 
 from common.errors import UserError
@@ -13,7 +11,7 @@ SMALL = 64               # pictures of a smaller side are enlarged by a whole fa
 COLOURS = {'Baseline': 'tab:red', 'Attention': 'tab:orange', 'Proposal': 'tab:blue', 'Best': 'tab:green',
            'Best (textures)': 'tab:green', 'Textures': 'tab:purple', 'Black': 'black', 'Noise': 'tab:gray',
            'Real': 'tab:brown'}   # of lines and numbers, by the names of rows
-LOSSES = 'ce', 'excess', 'tv', 'bright'          # of a history; everything else in it is a share
+LOSSES = 'ce', 'huber', 'excess', 'tv', 'bright'  # of a history; everything else is a share, or an error
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
 
@@ -81,7 +79,7 @@ def teaser(path, tests, accuracies, row=0):
     figure, axes = _pictures([np.stack(images)], [''], 1.35)
     figure.set_size_inches(1.35*len(images) + 1.3, 1.6 + 0.24*len(accuracies))
     for i, (one, test) in enumerate(zip(axes[0], tests)):
-        title = re.sub('^(test|unseen)-|-nohalo$', '', test)
+        title = naming.plain_test(test)
         one.set_title(title, fontsize=11 if len(title) < 12 else 8)
         for j, (name, found) in enumerate(accuracies.items()):
             colour, y = COLOURS.get(name, 'black'), -0.16 - 0.19*j
@@ -93,19 +91,38 @@ def teaser(path, tests, accuracies, row=0):
     _save(figure, path)
 
 
-def masks(path, rows, predictions=None, truth=None):
+def masks(path, rows, predictions=None):
     """rows: images, masks, binarised masks and compositions, arrays (k, h, w, c) in [0, 1].
 
-    predictions: {name of a network: k class names}, written below the compositions, red where `truth` has
-    another name.
+    predictions: {name of a network: k pairs of a text and whether it is right}, written below the
+    compositions, red where they are not.
     """
     figure, axes = _pictures(rows, ['image', 'mask', 'binarised', 'composed'])
-    for j, (network, names) in enumerate((predictions or {}).items()):
+    for j, (network, said) in enumerate((predictions or {}).items()):
         def write(one, x, text, y=-0.14 - 0.19*j, **style):
             one.text(x, y, text, va='center', fontsize=10, transform=one.transAxes, **style)
         write(axes[-1, 0], -0.06, network, ha='right')
-        for one, name, true in zip(axes[-1], names, truth):
-            write(one, 0.5, name, ha='center', color='tab:green' if name == true else 'tab:red')
+        for one, (text, right) in zip(axes[-1], said):
+            write(one, 0.5, text, ha='center', color='tab:green' if right else 'tab:red')
+    _save(figure, path)
+
+
+def answers(path, titles, images, lines):
+    """Images in a row, and under each what is said of it, red where it is wrong.
+
+    images: (k, h, w, c) in [0, 1]; lines: {name: k pairs of a text and whether it is right, or
+    None}.
+    """
+    figure, axes = _pictures([images], [''], 1.35)
+    figure.set_size_inches(1.35*len(images) + 1.3, 1.6 + 0.24*len(lines))
+    for j, (name, said) in enumerate(lines.items()):
+        y = -0.16 - 0.19*j
+        axes[0, 0].text(-0.1, y, name, ha='right', va='center', transform=axes[0, 0].transAxes)
+        for one, (text, right) in zip(axes[0], said):
+            one.text(0.5, y, text, ha='center', va='center', transform=one.transAxes,
+                     color={True: 'tab:green', False: 'tab:red'}.get(right, 'black'))
+    for one, title in zip(axes[0], titles):
+        one.set_title(title, fontsize=11 if len(title) < 12 else 8)
     _save(figure, path)
 
 
@@ -180,12 +197,20 @@ def curves(path, histories):
     losses = [line[k] for history in histories.values() for line in history for k in LOSSES if k in line]
     high = 1.05*max(losses, default=1.) or 1.
     for (left, right), (name, history) in zip(axes, histories.items()):
-        for key in dict.fromkeys(k for line in history for k in line if k not in NOT_DRAWN):
+        keys = dict.fromkeys(k for line in history for k in line if k not in NOT_DRAWN)
+        errors = [k for k in keys if k.endswith('error')]
+        for key in keys:
             points = [(line['epoch'], line[key]) for line in history if key in line]
+            if errors and key not in (*errors, *LOSSES):   # a share, beside errors in a unit of their own
+                continue
             one = left if key in LOSSES else right
             one.plot(*zip(*points), label=key, marker='.' if len(points) < 30 else '')
         left.set(title=name, xlabel='epoch', ylabel='loss', ylim=(-0.02*high, high))
-        right.set(title=name, xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
+        if errors:
+            right.set(title=name, xlabel='epoch', ylabel='error')
+            right.set_ylim(bottom=0)
+        else:
+            right.set(title=name, xlabel='epoch', ylabel='share', ylim=(-0.03, 1.03))
         for one in (left, right):
             one.grid(alpha=0.3)
             if one.lines:

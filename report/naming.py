@@ -1,4 +1,6 @@
 """Names of tests, methods and data sets in tables and figures, published numbers, what is compared."""
+import re
+
 import mybackgrounds
 
 SIX = list(mybackgrounds.PATTERNS)
@@ -9,8 +11,11 @@ NO_HALO = '-nohalo'      # ends the names of tests whose backgrounds reach up to
 MISSING = '–'
 
 DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs',
+            'mnist_angle': 'MNIST, angle', 'fashionmnist_angle': 'Fashion-MNIST, angle',
+            'digits_angle': 'digits, angle',
             'office31-128': 'Office-31, 128 pixels', 'office31-224': 'Office-31, 224 pixels'}
-METHODS = {'probe': 'Linear probe', 'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
+METHODS = {'constant': 'Always the same answer',
+           'probe': 'Linear probe', 'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
            'plain': 'Proposal, plain adversary', 'untrained': 'Generator never trained',
            'redrawn': 'Generator redrawn at every step', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
@@ -21,6 +26,7 @@ SHORT = 'best-short'     # Best at the length of the others; in a table of its o
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
 ON_PHOTOGRAPHS = {'best': 'Best (textures)', SHORT: 'Textures and adversary'}
 MEANINGS = {
+    'constant': 'no network: the middle of the angles, or the mean of the numbers of training',
     'probe': 'the last layer alone, fitted on the features of an ImageNet network',
     'augment': 'Baseline (long) with scale and light varied, without any new background',
     'best-flood': 'Best with the masks of a rule, what white flooded from the frame does not reach',
@@ -112,6 +118,11 @@ def meaning_of(method, photographs):
     if method == 'real':
         return REAL_MEANINGS[photographs]
     return (MEANINGS | (MEANINGS_ON_PHOTOGRAPHS if photographs else {})).get(method)
+
+
+def plain_test(test):
+    """Its name below a picture."""
+    return re.sub('^(test|unseen)-|-nohalo$', '', test)
 
 
 def title_of(dataset):

@@ -13,7 +13,7 @@ from common.files import whole_file
 from common.keys import Key, Stream
 from common.quiet import keras
 from mydatagen import spread, to_float
-from report import comparisons, figures, formats, markup, naming, selection, tables
+from report import answers, comparisons, figures, formats, markup, naming, scores, selection, tables
 from scoring import evaluation, occlusion, pixels, rowfile, unseen
 from training import weightfiles
 
@@ -31,7 +31,9 @@ FIGURES = {
     'backgrounds': 'What the generator of Proposal draws, over the epochs t.',
     'worst': 'Test images behind the worst background that ascent finds for each network, and its answers; '
              'framed where they are wrong.',
-    'training': 'Training: losses on the left, shares on the right; val: on validation images.'}
+    'answers': 'Images of the tests, the truth, and what the networks answer; red: further off than counts '
+               'as right.',
+    'training': 'Training: losses on the left, shares or errors on the right; val: on validation images.'}
 FIRST = 'teaser', 'unseen'             # of them, above the tables
 
 
@@ -58,6 +60,9 @@ def write_tables(out, datasets, steps=None):
     summed = [r for r in results if tables.in_summary(r)]
     sections = [Section('Summary', None, [tables.summary_table(summed)], {})] if len(summed) > 1 else []
     sections += [Section(r.title, r.dataset, tables_of(r), meanings(r)) for r in results if r.methods]
+    others = rowfile.read(os.path.join(out, 'scores.csv'))
+    sections += [Section(naming.title_of(name), name, scores.tables_of(others, name, steps), {})
+                 for name in names if rowfile.find(others, dataset=name)]
     masks = [r for name in names for r in rowfile.find(masks, dataset=name)]
     if masks:
         sections.append(Section('Masks', None, [tables.masks_table(masks)], {}))
@@ -136,7 +141,9 @@ def draw(out, plan, rows):
     if any(t.startswith('noise-') for t in results.tests):
         figures.noise_curves(_figure(out, name, 'noise'), rows, name)
     curves = {}
-    for method in (*results.methods, 'unet'):
+    if plan.task.kind != 'classifier':
+        answers.draw(_figure(out, name, 'answers'), plan)
+    for method in (*(results.methods or plan.methods), 'unet'):
         history = plan.path(method) + '.history.json'
         if '-' not in method and os.path.exists(history):
             with open(history) as f:
@@ -178,14 +185,14 @@ def draw_networks(out, name, plan, count=8):
     heat, predictions = {}, {}
     for method in ('baseline', 'proposal', 'best'):
         try:
-            model, _ = weightfiles.load(plan.path(method), 'classifier', data)
+            model, _ = weightfiles.load(plan.path(method), data.task.kind, data)
         except UserError:
             continue
         network = naming.name_of(method, not plan.monochrome)
         heat[network] = occlusion.occlusion(model, composed)
-        predictions[network] = [data.classes[k] for k in np.argmax(model(composed), 1)]
-    truth = [data.classes[k] for k in batch['y']]
-    figures.masks(_figure(out, name, 'masks'), [v.numpy() for v in (x, m, b, composed)], predictions, truth)
+        said, y = model.task.answers(model(composed)).numpy(), batch['y'].numpy()
+        predictions[network] = list(zip(data.task.words(said), data.task.right(y, said)))
+    figures.masks(_figure(out, name, 'masks'), [v.numpy() for v in (x, m, b, composed)], predictions)
     if heat:
         figures.sensitivity(_figure(out, name, 'sensitivity'), composed.numpy(), heat)
 
@@ -205,8 +212,8 @@ def draw_worst(out, plan, results, count=8):
                 continue
             b = pixels.search(model, objects, Key.of(plan.seed).fold(Stream.PIXELS)).b
             z = mybackgrounds.compose(objects.x, objects.m, b)
-            answers = [data.classes[k] for k in np.argmax(model(z), 1)]
-        found[naming.name_of(method, not plan.monochrome)] = z.numpy(), answers
+            said = [data.classes[k] for k in np.argmax(model(z), 1)]
+        found[naming.name_of(method, not plan.monochrome)] = z.numpy(), said
     if found:
         truth = [data.classes[k] for k in objects.y]
         figures.worst_cases(_figure(out, plan.label, 'worst'), {'image': (objects.x.numpy(), truth)} | found)

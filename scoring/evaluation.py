@@ -1,4 +1,4 @@
-"""Accuracy of a model on the named tests and in searches for its worst cases, as rows."""
+"""Scores of a model on the named tests and in searches for its worst cases, as rows."""
 import contextlib
 import functools
 from typing import NamedTuple
@@ -7,10 +7,11 @@ import mydatasets
 from common.errors import UserError
 from common.quiet import keras, tf
 from scoring import adversary, objects, pixels, unseen, worst
-from scoring.rows import accuracy_row
+from scoring.rows import rows_of, Sums
 
 BATCH = 500   # divides the tests: every size is compiled
-KINDS = 'classifier', 'attention'   # of networks that have an accuracy
+KINDS = 'classifier', 'attention', 'regressor'   # of networks that answer
+CONSTANT = 'constant'   # the row of always the same answer, whatever the image
 # what looks for backgrounds with the model at hand, by the name of its row: (model, data, seed) -> what was
 # found, with the fields `correct` and `n`, and its line()
 SEARCHES = {'attack': lambda model, data, seed: adversary.attack(model, data, seed),
@@ -34,22 +35,41 @@ def precision(name='float32'):
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
 
 
+def kinds_of(task):
+    """Of the networks that answer what is asked."""
+    return ('classifier', 'attention') if task.kind == 'classifier' else (task.kind,)
+
+
 @functools.lru_cache(maxsize=1)   # the tests of a model come one after the other
-def counter(model):
-    """(x, y) -> number of right answers, traced once whatever the batch size."""
-    images, labels = tf.TensorSpec(model.input_shape, tf.float32), tf.TensorSpec([None], tf.int32)
+def adder(model, task):
+    """(x, y) -> {score of the task: its sum}, traced once whatever the batch size."""
+    images, labels = tf.TensorSpec(model.input_shape, tf.float32), tf.TensorSpec([None], task.dtype)
 
     @tf.function(input_signature=[images, labels])
-    def correct(x, y):
-        return tf.math.count_nonzero(tf.argmax(model(x, training=False), 1, output_type=tf.int32) == y)
-    return correct
+    def add(x, y):
+        return task.sums(y, model.task.answers(model(x, training=False)))
+    return add
 
 
-def accuracy(model, test, batchsize=BATCH):
-    """(right answers, images) of a classifier on one mydatasets.Test."""
-    correct = counter(model)
-    right = sum(int(correct(batch['x'], batch['y'])) for batch in test.batches(batchsize))
-    return right, len(test.images())
+def total(model, task, test, batchsize=BATCH):
+    """The Sums of a model on one mydatasets.Test. task: that of the data set, which has the scores."""
+    add, sums = adder(model, task), {score.name: 0. for score in task.scores}
+    for batch in test.batches(batchsize):
+        for name, value in add(batch['x'], batch['y']).items():
+            sums[name] += float(value)
+    return Sums(sums, len(test.images()))
+
+
+def constant_rows(data, tests):
+    """The rows of always answering the same, with which an error is to be compared; none of classes."""
+    if data.number is None:
+        return []
+    found = []
+    for name, test in tests.items():
+        y = tf.constant(test.images().y)
+        sums = data.task.sums(y, tf.fill(y.shape, data.number.constant))
+        found += rows_of({}, data, name, Sums({k: float(v) for k, v in sums.items()}, len(y)), CONSTANT)
+    return found
 
 
 def tests_of(data, asked=()):
@@ -59,6 +79,10 @@ def tests_of(data, asked=()):
     """
     if not data.tests:
         raise UserError(f'{data.name} has no test images; put some into its folders test/<class>/')
+    others = [name for name in asked if searches_of([name])]
+    if others and data.number:
+        raise UserError(f'--tests {" ".join(others)}: looks for wrong classes, and {data.name} asks for '
+                        f'{data.task}; leave it out')
     if 'attack' in asked:
         adversary.demand_monochrome(data)
     if {'pixels', 'worst'} & set(asked):
@@ -88,13 +112,14 @@ def evaluate(model, about, exam, each=None):
     """
     rows = []
 
-    def add(test, correct, n, found=None):
-        rows.append(accuracy_row(about, exam.data.name, test, correct, n, exam.method))
-        if each:
-            each(rows[-1], found)
+    def add(test, sums, found=None):
+        for row in rows_of(about, exam.data, test, sums, exam.method):
+            rows.append(row)
+            if each:
+                each(row, found)
     for name, test in exam.tests.items():
-        add(name, *accuracy(model, test, exam.batchsize))
+        add(name, total(model, exam.data.task, test, exam.batchsize))
     for name in exam.searches:
         found = SEARCHES[name](model, exam.data, about.get('seed', 0))
-        add(name, found.correct, found.n, found)
+        add(name, Sums({'accuracy': found.correct}, found.n), found)
     return rows

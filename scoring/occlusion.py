@@ -26,7 +26,8 @@ def occlusion(model, x, patch=None, stride=None):
     def changes(image, covers):
         seen = tf.concat([image[None], image*(1 - covers) + 0.5*covers], 0)
         logits = tf.cast(model(seen, training=False), tf.float32)
-        logits -= tf.reduce_mean(logits, 1, keepdims=True)
+        if logits.shape[1] > 1:   # a single number has no others to be told from
+            logits -= tf.reduce_mean(logits, 1, keepdims=True)
         return tf.tensordot(tf.reduce_sum(tf.abs(logits[1:] - logits[0]), 1), covers[..., 0], 1)
     heat = np.stack([sum(changes(tf.constant(image, tf.float32), part).numpy() for part in parts)
                      for image in np.asarray(x)])/times

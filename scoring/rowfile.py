@@ -1,6 +1,7 @@
 """Rows on disk: what was measured, one line each, in CSV files that several runs may append to at once.
 
-`accuracy.csv` has the fields ACCURACY, `masks.csv` the fields MASKS; tables and figures come from them.
+`accuracy.csv` has the fields ACCURACY, `masks.csv` the fields MASKS, `scores.csv` (tasks other than that of
+classes) the fields SCORES; tables and figures come from them.
 """
 import csv
 import fcntl
@@ -13,7 +14,10 @@ ACCURACY = {'dataset': str, 'method': str, 'seed': int, 'test': str, 'n': int, '
             'accuracy': float, 'settings': str}
 MASKS = {'dataset': str, 'method': str, 'seed': int, 'n': int, 'iou': float, 'dice': float, 'area': float,
          'true_area': float, 'settings': str}
-KEYS = 'dataset', 'method', 'seed', 'test', 'settings'   # together unique (masks have no test)
+SCORES = {'dataset': str, 'method': str, 'seed': int, 'test': str, 'n': int, 'score': str, 'value': float,
+          'unit': str, 'settings': str}
+KEYS = 'dataset', 'method', 'seed', 'test', 'settings', 'score'   # together unique (what a file has of them)
+LARGEST = 1e30           # of a score in a unit of its own
 MAX_LINE = 2000          # bytes; longer lines are none of ours
 MAX_FILE = 100_000_000   # bytes
 TORN = b',torn' + b','*9 + b'\n'   # ends what a killed run left: too many fields to count as a row
@@ -37,14 +41,14 @@ def _line(row):
 def _fields(content, path):
     """(fields of the file, its complete lines after the header). Errors: a UserError for another header."""
     first, *lines = content.split(b'\n')
-    for fields in (ACCURACY, MASKS):
+    for fields in (ACCURACY, MASKS, SCORES):
         header = _line(fields)[:-1]
         if first.rstrip(b'\r') == header and lines:
             return fields, lines[:-1]   # behind the last newline stands nothing, or a torn line
         if not lines and header.startswith(first):
             return fields, []           # the first run was killed inside the header
-    raise UserError(f'{path} has another header than {",".join(ACCURACY)} (or that of masks); move it '
-                    'away, or choose another file')
+    raise UserError(f'{path} has another header than {",".join(ACCURACY)} (or that of masks, or of scores); '
+                    'move it away, or choose another file')
 
 
 def _row(line, fields):
@@ -57,7 +61,8 @@ def _row(line, fields):
     except (ValueError, csv.Error, StopIteration):
         return None
     shares = [v for v in row.values() if isinstance(v, float)]
-    good = row['n'] > 0 and 0 <= row.get('correct', 0) <= row['n'] and all(0 <= v <= 1 for v in shares)
+    most = 1 if row.get('unit', 'share') == 'share' else LARGEST
+    good = row['n'] > 0 and 0 <= row.get('correct', 0) <= row['n'] and all(0 <= v <= most for v in shares)
     return row if good else None
 
 
@@ -87,11 +92,11 @@ def read(path):
 def append(path, row):
     """Appends one whole line unless the file has a row of that key; returns whether it did.
 
-    row: a dict of all the fields ACCURACY or MASKS. Processes take turns (flock), a line is one write: so
-    two runs may append at once. A last line without its newline was torn by a killed run: it is closed so
+    row: a dict of all the fields of one of these kinds. Processes take turns (flock), a line is one write:
+    so two runs may append at once. A last line without its newline was torn by a killed run: it is closed so
     that it never counts. Errors: UserError (no room, another header), ValueError (other fields, two lines).
     """
-    fields = ACCURACY if 'test' in row else MASKS
+    fields = SCORES if 'score' in row else ACCURACY if 'test' in row else MASKS
     if set(row) != set(fields):
         raise ValueError(f'a row has the fields {", ".join(fields)}, not {", ".join(row)}')
     line = _line([row[k] for k in fields])

@@ -1,8 +1,11 @@
 """What stands in a row: the names of data set and method, counts, and the fingerprint of the settings."""
+import os
 import re
 import sys
+from typing import NamedTuple
 
 import mydatasets
+from common import tasks
 from scoring import rowfile
 
 
@@ -19,11 +22,40 @@ def row_method(about, dataset):
     return method if trained_on == row_dataset(dataset) else f'{method}@{trained_on}'
 
 
-def accuracy_row(about, dataset, test, correct, n, method=None):
-    """One row for rowfile.append. about: the sidecar of the weights."""
-    return {'dataset': row_dataset(dataset), 'method': method or row_method(about, dataset),
-            'seed': about.get('seed', 0), 'test': test, 'n': n, 'correct': correct,
-            'accuracy': round(correct/n, 6), 'settings': about.get('settings', '')}
+def path(out, task):
+    """Of the file in OUT that holds the rows of a task."""
+    return os.path.join(out, 'accuracy.csv' if task.kind == 'classifier' else 'scores.csv')
+
+
+class Sums(NamedTuple):
+    """What was added up over the images of a test."""
+    of: dict     # {name of a score of the task: sum}
+    n: int       # images
+
+
+def rows_of(about, data, test, sums, method=None):
+    """The rows of one test for rowfile.append: one, or one for each score of the task.
+
+    about: the sidecar of the weights. data: the Dataset. sums: Sums.
+    """
+    first = {'dataset': row_dataset(data.name), 'method': method or row_method(about, data.name),
+             'seed': about.get('seed', 0), 'test': test, 'n': sums.n}
+    last = {'settings': about.get('settings', '')}
+    if data.task.kind == 'classifier':
+        correct = round(sums.of['accuracy'])
+        return [{**first, 'correct': correct, 'accuracy': round(correct/sums.n, 6), **last}]
+    return [{**first, 'score': score.name, 'value': round(sums.of[score.name]/sums.n, 6), 'unit': score.unit,
+             **last} for score in data.task.scores]
+
+
+def add(out, label, row):
+    """Appends a row to its file in OUT under the label of its data; says what it says unless it was there."""
+    score, unit = row.get('score', ''), row.get('unit', 'share')
+    file = os.path.join(out, 'scores.csv' if score else 'accuracy.csv')
+    if rowfile.append(file, {**row, 'dataset': label}):
+        value = tasks.text(row.get('value', row.get('accuracy')), unit, 2)
+        print(f'{label} {row["method"]} seed {row["seed"]} {row["test"]}: {score}{" "*bool(score)}{value}',
+              flush=True)
 
 
 def record(path, row):

@@ -7,7 +7,7 @@ import mydatasets
 from common.errors import UserError
 from common.keys import Key
 from common.quiet import tf
-from mydatagen import (augmenter, batches, BRIGHTNESS, Images, in_order, MAX_ROTATION, MAX_SHIFT, spread,
+from mydatagen import (Augmenter, batches, BRIGHTNESS, Images, in_order, MAX_ROTATION, MAX_SHIFT, spread,
                        to_float)
 
 SIDE = 32
@@ -27,17 +27,17 @@ def disks(n=16, channels=1):
 @pytest.mark.parametrize('flip', (False, True))
 def test_a_mask_warped_by_the_key_of_its_image_stays_registered(flip, fill, channels):
     x, m = disks(channels=channels)
-    warped, mask = augmenter(flip, fill)(x, m, Key.of(0, 3))
+    warped, mask = Augmenter(flip, fill)(x, m, Key.of(0, 3))
     brightness = tf.reduce_max(warped, (1, 2, 3), keepdims=True)/0.5
     assert np.allclose(warped, 0.5*mask*brightness, atol=1e-5)
     assert abs(mask - m).numpy().max() > 0.5   # and did move
-    alone, none = augmenter(flip, fill)(x, None, Key.of(0, 3))
+    alone, none = Augmenter(flip, fill)(x, None, Key.of(0, 3))
     assert none is None and np.allclose(alone, warped, atol=1e-5)
 
 
 def test_each_image_gets_a_map_of_its_own_and_the_same_key_the_same_ones():
     x, m = disks()
-    augment = tf.function(augmenter(True))
+    augment = tf.function(Augmenter(True))
     first, again, other = (augment(x, m, Key.of(0, step))[0].numpy() for step in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert len(np.unique(first.reshape(len(x), -1), axis=0)) == len(x)
@@ -48,7 +48,7 @@ def test_objects_move_and_turn_within_the_bounds():
     dy, dx = np.mgrid[:65, :65] - 32
     bar = ((abs(dy) < 2) & (abs(dx) < 20)).astype(np.float32)
     x = tf.constant(np.tile(bar[None, ..., None], (n, 1, 1, 1)))
-    warped = augmenter()(x, None, Key.of(0))[0].numpy()[..., 0]
+    warped = Augmenter()(x, None, Key.of(0))[0].numpy()[..., 0]
     mass = warped.sum((1, 2))
     cy, cx = ((warped*d).sum((1, 2))/mass for d in (dy, dx))
     whole = warped[:, :, [0, -1]].max((1, 2)) == 0   # bars that are cut off lean elsewhere
@@ -65,14 +65,14 @@ def test_half_of_the_images_are_mirrored_only_when_asked():
     brighter_to_the_right = np.tile(np.linspace(0, 0.8, SIDE)[:, None], (200, SIDE, 1, 1))
     x = tf.constant(brighter_to_the_right, tf.float32)
     for flip, low, high in ((False, 0, 0), (True, 0.4, 0.6)):
-        warped = augmenter(flip, 'nearest')(x, None, Key.of(0))[0].numpy()
+        warped = Augmenter(flip, 'nearest')(x, None, Key.of(0))[0].numpy()
         mirrored = warped[:, :, :SIDE//2].mean((1, 2, 3)) > warped[:, :, SIDE//2:].mean((1, 2, 3))
         assert low <= mirrored.mean() <= high
 
 
 def test_black_or_the_nearest_pixels_come_in_from_outside():
     x = tf.ones((50, SIDE, SIDE, 1))*0.5
-    constant, nearest = (augmenter(fill=f)(x, None, Key.of(0))[0].numpy() for f in ('constant', 'nearest'))
+    constant, nearest = (Augmenter(fill=f)(x, None, Key.of(0))[0].numpy() for f in ('constant', 'nearest'))
     assert (constant.min((1, 2, 3)) == 0).mean() > 0.9 and nearest.min() >= 0.5*BRIGHTNESS[0] - 1e-6
 
 
@@ -80,10 +80,10 @@ def test_from_a_step_on_images_are_as_they_are_or_mirrored():
     x = tf.constant(np.random.default_rng(0).random((20, 32, 32, 1), np.float32))
     m = tf.round(x)
     for step, same in ((6, 0), (7, 20)):
-        moved, mask = augmenter(until=7)(x, m, Key.of(0, step))
+        moved, mask = Augmenter(until=7)(x, m, Key.of(0, step))
         assert sum(np.allclose(a, b, atol=1e-5) for a, b in zip(moved, x)) == same
         assert sum(np.allclose(a, b, atol=1e-4) for a, b in zip(mask, m)) == same
-    mirrored = augmenter(flip=True, until=0)(x, m, Key.of(0))[0]
+    mirrored = Augmenter(flip=True, until=0)(x, m, Key.of(0))[0]
     straight = [np.allclose(a, b, atol=1e-5) for a, b in zip(mirrored, x)]
     turned = [np.allclose(a, b[:, ::-1], atol=1e-5) for a, b in zip(mirrored, x)]
     assert 0 < sum(straight) < 20 and sum(straight) + sum(turned) == 20
@@ -91,10 +91,10 @@ def test_from_a_step_on_images_are_as_they_are_or_mirrored():
 
 def test_brightness_is_one_factor_an_image_and_never_leaves_the_range():
     x = tf.fill((200, SIDE, SIDE, 3), 0.5)
-    factor = augmenter(fill='nearest')(x, None, Key.of(0))[0].numpy().reshape(200, -1)/0.5
+    factor = Augmenter(fill='nearest')(x, None, Key.of(0))[0].numpy().reshape(200, -1)/0.5
     assert np.ptp(factor, 1).max() < 1e-5
     assert BRIGHTNESS[0] <= factor.min() < 0.85 and 1.15 < factor.max() <= BRIGHTNESS[1]
-    assert augmenter(fill='nearest')(tf.ones_like(x), None, Key.of(0))[0].numpy().max() == 1
+    assert Augmenter(fill='nearest')(tf.ones_like(x), None, Key.of(0))[0].numpy().max() == 1
 
 
 # Batches
@@ -195,7 +195,7 @@ def test_batches_that_cannot_be_made_are_refused(batchsize, parts, word):
 
 def test_zoomed_objects_are_larger_and_smaller_and_their_masks_with_them():
     x, m = disks(200)
-    warped, mask = augmenter(zoom=2.)(x, m, Key.of(0))
+    warped, mask = Augmenter(zoom=2.)(x, m, Key.of(0))
     brightness = tf.reduce_max(warped, (1, 2, 3), keepdims=True)/0.5
     assert np.allclose(warped, 0.5*mask*brightness, atol=1e-5)
     whole = mask.numpy()[:, [0, -1]].max((1, 2, 3)) + mask.numpy()[:, :, [0, -1]].max((1, 2, 3)) == 0
@@ -206,9 +206,9 @@ def test_zoomed_objects_are_larger_and_smaller_and_their_masks_with_them():
 @pytest.mark.parametrize('channels', (1, 3))
 def test_photometric_changes_are_a_function_of_the_key_and_end_when_they_are_to_end(channels):
     x = tf.constant(np.random.default_rng(0).uniform(0.2, 0.8, (40, 16, 16, channels)).astype(np.float32))
-    augment = augmenter(until=2, strength=1.)
+    augment = Augmenter(until=2, strength=1.)
     change = tf.function(lambda x, step: augment(x, None, Key.of(0, step))[0])
-    plain = augmenter(until=2)
+    plain = Augmenter(until=2)
     first, again, other, ended = (change(x, tf.constant(i)).numpy() for i in (0, 0, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert np.array_equal(ended, plain(x, None, Key.of(0, 2))[0])

@@ -133,10 +133,10 @@ def test_what_was_measured_beside_a_row_comes_with_it(weights, monkeypatch):
 def test_accuracy_is_traced_once_for_all_tests_and_batch_sizes(weights):
     model, _ = weightfiles.load(weights)
     data = mydatasets.load('toy_backgrounds')
-    found = [evaluation.accuracy(model, test, 40) for test in data.tests.values()]   # 40, 40, 16
-    assert [n for _, n in found] == [96]*7
-    assert evaluation.counter(model).experimental_get_tracing_count() == 1
-    assert found == [evaluation.accuracy(model, test, 96) for test in data.tests.values()]
+    found = [evaluation.total(model, data.task, test, 40) for test in data.tests.values()]   # 40, 40, 16
+    assert [sums.n for sums in found] == [96]*7
+    assert evaluation.adder(model, data.task).experimental_get_tracing_count() == 1
+    assert found == [evaluation.total(model, data.task, test, 96) for test in data.tests.values()]
 
 
 def test_precision_holds_inside_and_is_put_back():

@@ -13,12 +13,12 @@ import train1
 import train2
 import train3
 import train_att
-from common import binarization, pools
+from common import binarization, pools, tasks
 from common.errors import BrokenRun, UserError
 from common.keys import Key
 from common.quiet import keras, tf
 from mybackgrounds import Adversary
-from mydatagen import augmenter
+from mydatagen import Augmenter
 from readers.reading import Reading
 from toys import CLASSES, moved, SHAPE, values
 from training import restarts, steps, weightfiles
@@ -85,7 +85,7 @@ def phase3(words, channels=1, rate=1e-3, rate_back=1e-3, pool=0, mask=None, make
     adversary = Adversary(net, args.adversary, args.generator, pool, args.fresh)
     back = [adversary if b == 'adv' else mybackgrounds.noise for b in args.back]
     learns = adversary in back and adversary.learns
-    prepare = train3.make_prepare(augmenter(), back, args)
+    prepare = train3.make_prepare(Augmenter(), back, args)
     step = train3.make_step(f, make(f.trainable_variables, rate), mask, back, args,
                             make(net.trainable_variables, rate_back) if learns else None)
 
@@ -247,12 +247,12 @@ def test_a_pool_smaller_than_one_step_holds_the_last_of_it():
 # Masks of phase 2
 
 def test_masks_that_show_nothing_everything_or_not_the_object_count_as_collapsed():
-    assert restarts.problem({'val_area': 0.3, 'val_masked': 0.9}, 10) is None
-    assert 'cover' in restarts.problem({'val_area': 0.001, 'val_masked': 0.9}, 10)
-    assert 'cover' in restarts.problem({'val_area': 0.999, 'val_masked': 0.9}, 10)
-    assert restarts.problem({'val_area': 0.005, 'val_masked': 0.9}, 10) is None   # small objects
-    assert 'cover' in restarts.problem({'val_area': 0.005, 'val_masked': 0.4}, 10)
-    assert 'chance' in restarts.problem({'val_area': 0.3, 'val_masked': 0.11}, 10)
+    assert restarts.problem({'val_area': 0.3, 'val_masked': 0.9}, tasks.of(10)) is None
+    assert 'cover' in restarts.problem({'val_area': 0.001, 'val_masked': 0.9}, tasks.of(10))
+    assert 'cover' in restarts.problem({'val_area': 0.999, 'val_masked': 0.9}, tasks.of(10))
+    assert restarts.problem({'val_area': 0.005, 'val_masked': 0.9}, tasks.of(10)) is None   # small objects
+    assert 'cover' in restarts.problem({'val_area': 0.005, 'val_masked': 0.4}, tasks.of(10))
+    assert 'chance' in restarts.problem({'val_area': 0.3, 'val_masked': 0.11}, tasks.of(10))
 
 
 def biased(monkeypatch, *biases):
@@ -387,7 +387,7 @@ def test_every_phase_trains_in_half_precision_with_masks_in_float32(script, prec
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_exit_code_3_and_the_step(tmp_path, monkeypatch, capsys):
     task_loss = steps.task_loss
-    monkeypatch.setattr(steps, 'task_loss', lambda y, z: task_loss(y, z) + (0*z[:, 0])/0)
+    monkeypatch.setattr(steps, 'task_loss', lambda f, y, z: task_loss(f, y, z) + (0*z[:, 0])/0)
     assert train1.main(toys.argv('train1', tmp_path, 'out')) == 3
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == 1 and 'ce is nan at step 1' in shown[0] and '--lr' in shown[0]

@@ -4,6 +4,7 @@ import os
 import shlex
 from typing import NamedTuple
 
+from common import tasks
 from common.files import whole_file
 from readers.reading import Reading
 from training import checkpoints, weightfiles
@@ -44,6 +45,7 @@ def _write(job, outcome):
         arguments={k: _portable(v) for k, v in vars(args).items() if not callable(v)}, seed=args.seed,
         settings=job.fingerprint, identity=job.identity,
         trained_from={role: os.path.relpath(p, beside) for role, p in outcome.parents.items()},
+        **getattr(outcome.model, 'task', tasks.ANY_CLASSES).saved,
         validation={k: v for k, v in last.items() if k.startswith('val_')}, seconds=last['seconds'],
         **outcome.more)
     checkpoints.forget(args.output)

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import mydatasets
 from common import cli
 from common.errors import UserError
+from common.tasks import ANY_CLASSES
 from readers import folders, reading
 from readers.reading import Reading
 from training import identity, options, runlog, weightfiles
-from training.recipes import BACKBONES, MONOCHROME, PHOTOGRAPHS, RECIPES
+from training.recipes import BACKBONES, MAIN, MONOCHROME, PHOTOGRAPHS, RECIPES
 
 MASKS = {'unet-otsu': 'otsu', 'unet-snap': 'snap'}   # rows of masks, and how they are binarised
 
@@ -56,6 +57,7 @@ class Plan(NamedTuple):
     monochrome: bool
     rate: float | None = None   # of its classifier where that stands on a backbone
     images: int = 0       # for training; 0: not known
+    task: object = ANY_CLASSES
 
     def __str__(self):
         return f'{self.label}, seed {self.seed}'
@@ -84,13 +86,17 @@ class Plan(NamedTuple):
     @property
     def phases(self):
         """{name: Phase} of all rows that this data set can have, and of those before them."""
-        if self.args.backbone:
-            return BACKBONES
-        return MONOCHROME if self.monochrome else PHOTOGRAPHS
+        found = BACKBONES if self.args.backbone else MONOCHROME if self.monochrome else PHOTOGRAPHS
+        return {k: v for k, v in found.items() if k != 'attention' or self.task.kind == 'classifier'}
+
+    @property
+    def methods(self):
+        """The rows that are asked for, or else the paper's, as far as the task has them."""
+        return self.args.methods or [m for m in MAIN if m in self.phases]
 
     def demand_possible(self, data):
         """Errors: UserError for rows and tests that this data set cannot have."""
-        methods, tests = self.args.methods, self.args.tests
+        methods, tests = self.methods, self.args.tests
         for test in ('noises', 'attack'):
             if test in tests and not data.monochrome:
                 raise UserError(f'--tests {test} is for monochrome sets, {self.dataset} is in colour; leave '
@@ -98,6 +104,9 @@ class Plan(NamedTuple):
         if 'real' in methods and not data.monochrome and data.backgrounds is None:
             raise UserError(f'{self.dataset} has no photographs for the row `real`; put some into its folder '
                             'backgrounds/, or leave the row out')
+        if 'attention' in methods and 'attention' not in self.phases:
+            raise UserError(f'attention is a baseline of classifiers, {self.dataset} asks for {data.task}; '
+                            'leave it out')
         unknown = [m for m in methods if m not in self.phases]
         if unknown:
             kind = 'photographs' if not data.monochrome else 'monochrome sets'

@@ -24,7 +24,7 @@ def classifier(job, network):
 
     network: keyword arguments of mymodels.classifier.
     """
-    model = mymodels.classifier(job.data.shape, len(job.data.classes),
+    model = mymodels.classifier(job.data.shape, job.data.task,
                                 backbone_weights=job.args.backbone_weights, **network)
     if network.get('head') == 'pooled':
         begin(job, model)
@@ -37,7 +37,7 @@ def begin(job, model):
         return
     found = fit(model, job.data)
     if not job.args.quiet:
-        print(f'linear probe: {100*found:.1f} % of the validation images', flush=True)
+        print(f'linear probe: {model.task.measure_name} {found:.4g} on validation images', flush=True)
 
 
 def alone(job, validate):
@@ -46,17 +46,18 @@ def alone(job, validate):
 
 
 def fit(model, data):
-    """Fits the layer `logits` by logistic regression on plain training images -> validation accuracy."""
+    """Fits the layer `logits` on plain training images -> the measure of its task on validation images."""
     features = keras.Model(model.inputs, model.get_layer('logits').input)
     rows = np.linspace(0, len(data.train) - 1, min(len(data.train), MOST)).astype(int)
     x, y = _features(features, data.train.take(np.unique(rows)))
     held, truth = _features(features, data.validation)
-    best = None
+    best, task = None, model.task
     for cost in COSTS:
-        kernel, bias = _regression(x, y, cost, len(data.classes))
-        right = float(np.mean(np.argmax(held@kernel + bias, 1) == truth))
-        if best is None or right > best[0]:
-            best = right, kernel, bias
+        kernel, bias = SOLVERS[task.kind](x, y, cost, task)
+        found = float(np.mean(task.measure(truth, task.answers(held@kernel + bias))))
+        better = best and (found > best[0] if task.scores[0].better == 'more' else found < best[0])
+        if best is None or better:
+            best = found, kernel, bias
     model.get_layer('logits').set_weights(best[1:])
     return best[0]
 
@@ -68,7 +69,22 @@ def _features(network, images):
     return np.concatenate([forward(b['x']).numpy() for b in in_order(images, 128)]), np.asarray(images.y)
 
 
-def _regression(x, y, cost, classes):
+def _ridge(x, y, cost, task):
+    """(kernel (d, 1), bias (1,)) of scikit-learn's ridge regression; features are seen as in `_logistic`."""
+    from sklearn.linear_model import Ridge
+    mean, deviation = _scale(x)
+    found = Ridge(1/cost).fit((x - mean)/deviation, task.standardised(y))
+    kernel = (found.coef_/deviation)[:, None]
+    return kernel.astype(np.float32), (found.intercept_ - mean@kernel).astype(np.float32)
+
+
+def _scale(x):
+    """(mean, deviation) of features (n, d); constant ones have 1."""
+    deviation = x.std(0)
+    return x.mean(0), np.where(deviation < TINY, 1, deviation)
+
+
+def _logistic(x, y, cost, task):
     """(kernel (d, classes), bias (classes,)) of scikit-learn's multinomial logistic regression.
 
     It sees features of mean 0 and deviation 1; the layer that it becomes takes them as they are. Classes
@@ -76,8 +92,7 @@ def _regression(x, y, cost, classes):
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression   # late: it takes a second to load
-    mean, deviation = x.mean(0), x.std(0)
-    deviation[deviation < TINY] = 1
+    mean, deviation = _scale(x)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)   # an unfinished fit is judged like the others
         found = LogisticRegression(C=cost, max_iter=ROUNDS).fit((x - mean)/deviation, y)
@@ -85,7 +100,10 @@ def _regression(x, y, cost, classes):
     if len(found.classes_) == 2:   # one function for two classes
         halves = np.array([-0.5, 0.5])
         coefficients, intercepts = np.outer(halves, coefficients[0]), halves*intercepts[0]
-    kernel, bias = np.zeros((x.shape[1], classes)), np.full(classes, NEVER)
+    kernel, bias = np.zeros((x.shape[1], task.outputs)), np.full(task.outputs, NEVER)
     kernel[:, found.classes_] = coefficients.T/deviation[:, None]
     bias[found.classes_] = intercepts - mean@kernel[:, found.classes_]
     return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+SOLVERS = {'classifier': _logistic, 'regressor': _ridge}   # by the kind of the task's network

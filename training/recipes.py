@@ -85,6 +85,10 @@ RECIPES = {
                'unet': ('--batchsize', '32', '--epochs', '4', '--steps-per-epoch', '50'),
                'attention': ('--epochs', '5'),
                'train3': ('--epochs', '10', '--steps-per-epoch', '40')},
+    # an angle wants more steps than a class
+    'digits_angle': {'baseline': ('--epochs', '12', '--steps-per-epoch', '50'),
+                     'unet': ('--batchsize', '32', '--epochs', '8', '--steps-per-epoch', '50'),
+                     'train3': ('--epochs', '20', '--steps-per-epoch', '40')},
     'toy': {'baseline': ('--batchsize', '64', '--epochs', '5', '--steps-per-epoch', '20'),
             'unet': ('--batchsize', '32', '--epochs', '4', '--steps-per-epoch', '20'),
             'attention': ('--epochs', '2', '--steps-per-epoch', '10'),

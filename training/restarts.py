@@ -4,10 +4,10 @@ import sys
 from common.errors import BrokenRun
 from training import checkpoints
 
-COLLAPSED = 0.01, 0.99     # a mean area of the masks outside says that they show nothing or everything,
-KNOWN = 0.5                # unless objects are that small: then f(m x) is right at least as often as this
+# a mean area of the masks outside says that they show nothing or everything, unless objects are that small:
+# then f knows them from f(m x)
+COLLAPSED = 0.01, 0.99
 DEAD = 1e-3, 1 - 1e-3      # a mean of the unbinarised masks outside: no gradient leads back
-CHANCE = 1.5               # times 1/classes: an accuracy of f(m x) below says that the masks hide the object
 
 
 class Collapsed(Exception):
@@ -20,14 +20,16 @@ def alive(means, step):
         raise Collapsed(f'at step {step} they cover {100*means["area"]:.1f} % of the image')
 
 
-def problem(found, classes):
-    """What is wrong with masks that show nothing, everything, or not the object; None when nothing is."""
-    least = DEAD[0] if found['val_masked'] >= KNOWN else COLLAPSED[0]
+def problem(found, task):
+    """What is wrong with masks that show nothing, everything, or not the object; None when nothing is.
+
+    found: of validation.mask_validator. task: of f.
+    """
+    masked = found[task.validation[-1]]
+    least = DEAD[0] if task.known(masked) else COLLAPSED[0]
     if not least < found['val_area'] < COLLAPSED[1]:
         return f'they cover {100*found["val_area"]:.1f} % of the image'
-    if found['val_masked'] < CHANCE/classes:
-        return f'the accuracy of f(m x) is {100*found["val_masked"]:.1f} %, which is chance'
-    return None
+    return task.hidden(masked)
 
 
 def twice(job, train):

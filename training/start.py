@@ -6,7 +6,7 @@ import time
 import mydatasets
 from common.errors import UserError
 from common.quiet import keras, tf
-from mydatagen import augmenter, to_float
+from mydatagen import Augmenter, to_float
 from readers.reading import Reading
 from training import checkpoints, identity, options
 from training.devices import chief, strategy_of
@@ -57,6 +57,8 @@ def begin(args, fingerprint, parents=None):
     strategy = machine(args)
     data = mydatasets.load(args.dataset, Reading.of(args), args.limit,
                            backgrounds=getattr(args, 'backgrounds', None))
+    if args.flip == 'yes' and not data.task.mirrors:
+        raise UserError(f'{args.dataset} asks for numbers, which may be others in a mirror; give --flip no')
     precision = settled_precision(args, classifier_of(args, parents or {}, data.shape))
     keras.config.set_dtype_policy(('' if precision == 'float32' else 'mixed_') + precision)
     job = Job(args, data, strategy, fingerprint, {**who, 'precision': precision}, began)
@@ -117,14 +119,14 @@ def adam(job, variables, rate):
 
 
 def augmentation(job):
-    """The `augmenter` of the run: the end of training shows the images as they are."""
+    """The `Augmenter` of the run: the end of training shows the images as they are."""
     until = round((1 - job.args.settle)*job.steps)
-    return augmenter(job.args.flip == 'yes', job.args.fill_outside, until, job.args.zoom,
-                     job.args.photometric, job.args.erase)
+    return Augmenter(job.args.flip == 'yes', job.args.fill_outside, until, job.args.zoom,
+                     job.args.photometric, job.data.task, job.args.erase)
 
 
 def augmented(augment):
     """prepare(batch, key) of the phases that need the augmented image alone."""
     def prepare(batch, key):
-        return {'x': augment(to_float(batch['x']), None, key)[0], 'y': batch['y']}
+        return {'x': augment(to_float(batch['x']), None, key)[0], 'y': augment.target(batch['y'], key)}
     return prepare

@@ -1,14 +1,21 @@
-"""Losses and updates. This is the one place that knows the task: another brings another `task_loss`."""
+"""Losses and updates. What f is asked for, its own task knows (common.tasks)."""
 from common.quiet import tf
 
 
-def task_loss(y, outputs):
-    """Cross-entropy of each image (n,) from labels (n,) and logits (n, classes)."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(y, tf.cast(outputs, tf.float32))
+def task_loss(model, y, outputs):
+    """The loss of each image (n,). y: labels or targets (n,); outputs: of the model."""
+    return model.task.loss(y, outputs)
 
 
-def accuracy(y, logits):
-    return tf.reduce_mean(tf.cast(tf.argmax(logits, 1, output_type=tf.int32) == y, tf.float32))
+def mean_loss(model, y, outputs):
+    """{name of the task's loss: its mean over the images}."""
+    return {model.task.loss_name: tf.reduce_mean(task_loss(model, y, outputs))}
+
+
+def measure(model, y, outputs):
+    """{accuracy: share of right answers}, or what else the task counts while training."""
+    task = model.task
+    return {task.measure_name: tf.reduce_mean(task.measure(y, task.answers(outputs)))}
 
 
 def global_mean(values):
@@ -55,9 +62,9 @@ def supervised_step(model, optimizer):
     """Plain training: min_f L(f(x), y). Used by phase 1 and by the attention baseline."""
     def step(batch, key):
         with tf.GradientTape() as tape:
-            logits = model(batch['x'])   # a backbone's batch statistics stay
-            ce = tf.reduce_mean(task_loss(batch['y'], logits))
-            loss = share([ce], optimizer)
+            outputs = model(batch['x'])   # a backbone's batch statistics stay
+            losses = mean_loss(model, batch['y'], outputs)
+            loss = share(losses.values(), optimizer)
         descend(tape, loss, (optimizer, model.trainable_variables))
-        return {'ce': ce, 'accuracy': accuracy(batch['y'], logits)}
+        return {**losses, **measure(model, batch['y'], outputs)}
     return step

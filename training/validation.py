@@ -31,10 +31,12 @@ def validation_shapes(x, key, count=12):
 
 
 def validator(model, data, mask=None, seed=0):
-    """() -> {'val_accuracy', 'val_shapes'}. mask: image -> object mask; without it x > 0 grown by the halo
-    serves monochrome sets, and colour sets are judged on plain images alone."""
+    """() -> {'val_accuracy', 'val_shapes'}, or what else the task of f measures. mask: image -> object mask;
+    without it x > 0 grown by the halo serves monochrome sets, and colour sets are judged on plain images
+    alone."""
     if mask is None and data.monochrome:
         mask = mydatasets.true_mask
+    task, (plain, shapes, _) = model.task, model.task.validation
     images, kept = data.validation, not isinstance(data.validation.x, list)
     drawn = []   # batches on shapes, the same at every validation, as long as there is memory for them
 
@@ -45,41 +47,42 @@ def validator(model, data, mask=None, seed=0):
         return tf.cast(tf.round(255*mybackgrounds.compose(x, mask(x), b)), tf.uint8)
 
     @tf.function(reduce_retracing=True)
-    def correct(x, y):
-        return tf.reduce_sum(tf.cast(tf.argmax(model(to_float(x)), 1, output_type=tf.int32) == y, tf.int32))
+    def total(x, y):
+        return tf.reduce_sum(task.measure(y, task.answers(model(to_float(x)))))
 
     def validate():
-        right = {'val_accuracy': 0}
+        sums = {plain: 0.}
         if mask is not None:
-            right['val_shapes'] = 0
+            sums[shapes] = 0.
         for number, batch in enumerate(in_order(images)):
-            right['val_accuracy'] += int(correct(batch['x'], batch['y']))
+            sums[plain] += float(total(batch['x'], batch['y']))
             if mask is None:
                 continue
             z = drawn[number] if number < len(drawn) else on_shapes(batch['x'], tf.constant(number))
             if kept and number == len(drawn):
                 drawn.append(z)
-            right['val_shapes'] += int(correct(z, batch['y']))
-        return {k: v/len(images) for k, v in right.items()}
+            sums[shapes] += float(total(z, batch['y']))
+        return {k: v/len(images) for k, v in sums.items()}
     return validate
 
 
 def mask_validator(unet, classifier, images, binarize, fill, most=2000):
-    """() -> {'val_area': of the binarised masks, 'val_masked': accuracy of f(m x)} on `most` images.
+    """() -> {'val_area': of the binarised masks, 'val_masked': accuracy of f(m x)} on `most` images, the
+    second by the name and measure of its task.
 
     binarize: (m, x) -> m; fill: x -> the colour where the mask removes.
     """
-    images = images.take(np.arange(len(images))[:most])
+    images, task = images.take(np.arange(len(images))[:most]), classifier.task
 
     @tf.function(reduce_retracing=True)
     def look(batch):
         x = to_float(batch['x'])
         m = binarize(unet(x), x)
         z = mybackgrounds.compose(x, m, fill(x))
-        right = tf.argmax(classifier(z), 1, output_type=tf.int32) == batch['y']
-        return tf.reduce_sum(tf.reduce_mean(m, (1, 2, 3))), tf.reduce_sum(tf.cast(right, tf.float32))
+        measured = task.measure(batch['y'], task.answers(classifier(z)))
+        return tf.reduce_sum(tf.reduce_mean(m, (1, 2, 3))), tf.reduce_sum(measured)
 
     def validate():
-        area, right = np.sum([[float(v) for v in look(b)] for b in in_order(images)], 0)/len(images)
-        return {'val_area': float(area), 'val_masked': float(right)}
+        area, measured = np.sum([[float(v) for v in look(b)] for b in in_order(images)], 0)/len(images)
+        return {'val_area': float(area), task.validation[-1]: float(measured)}
     return validate

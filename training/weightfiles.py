@@ -12,6 +12,7 @@ from common.arrays import read_arrays
 from common.errors import brief, UserError
 from common.files import whole_file, write_json
 from common.quiet import keras, tf
+from common.tasks import Classes, Number
 from mymodels import (HEADS, attention, backbone_names, blocks, classifier, MAX_CLASSES, MAX_DENSE, MAX_SIDE,
                       MAX_WIDTH, unet)
 from readers.photographs import FITS
@@ -53,13 +54,19 @@ def save(model, path, **about):
     return name + '.weights.h5'
 
 
-BUILDERS = {'classifier': lambda a: classifier(a['shape'], len(a['classes']), **a.get('network', {})),
+def task_of(about):
+    """What f is asked for, by its sidecar."""
+    return Number.read(about['task']) if 'task' in about else Classes(tuple(about['classes']))
+
+
+BUILDERS = {'classifier': lambda a: classifier(a['shape'], task_of(a), **a.get('network', {})),
+            'regressor': lambda a: classifier(a['shape'], task_of(a), **a.get('network', {})),
             'unet': lambda a: unet(a['shape'], **a.get('network', {})),
-            'attention': lambda a: attention(a['shape'], len(a['classes']), **a.get('network', {}))}
+            'attention': lambda a: attention(a['shape'], task_of(a), **a.get('network', {}))}
 
 
-OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth', 'copy'},
-            'attention': {'backbone', 'head', 'width', 'dense', 'tau'}}
+OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth', 'copy'}}
+OPTIONS |= {'regressor': OPTIONS['classifier'], 'attention': OPTIONS['classifier'] | {'tau'}}
 
 
 def read_sidecar(path):
@@ -100,8 +107,14 @@ def _check_sidecar(about, name):
     need(isinstance(kind, str) and kind in BUILDERS, 'kind', f'one of {", ".join(BUILDERS)}')
     need(isinstance(shape, list) and len(shape) == 3 and all(whole(s, 1, MAX_SIDE) for s in shape)
          and 8 <= shape[0] == shape[1] and shape[2] in (1, 3), 'shape', '[side, side, 1 or 3]')
-    need(isinstance(classes, list) and 2 <= len(classes) <= MAX_CLASSES
+    least = 2 if kind in ('classifier', 'attention') else 0   # numbers have no names, and their masks none
+    need(isinstance(classes, list) and least <= len(classes) <= MAX_CLASSES
          and all(text(c, 300) for c in classes), 'classes', 'a list of names')
+    try:
+        number = 'task' in about and Number.read(about['task'])
+    except ValueError as e:
+        need(False, 'task', f'what a number is in ({e})')
+    need(bool(number) == (kind == 'regressor'), 'task', 'there for regressors, and for them alone')
     network = about.get('network', {})
     need(isinstance(network, dict) and set(network) <= OPTIONS[kind], 'network',
          f'an object of {", ".join(sorted(OPTIONS[kind]))}')
@@ -183,6 +196,10 @@ def _demand_alike(about, name, like):
     if like.fit not in (None, fit_of(about)):
         raise UserError(f'{name} was trained with --fit {fit_of(about)}, these photographs are read with '
                         f'--fit {like.fit}; use the same')
+    asked, number = task_of(about), getattr(like, 'number', None)
+    if number and about['kind'] == 'regressor' and (asked.unit, asked.turned) != (number.unit, number.turned):
+        raise UserError(f'{name} answers with another number ({asked.unit}) than the data set asks for '
+                        f'({number.unit}); give weights of this data set')
     mine, wanted = about['classes'], like.classes
     if about['kind'] == 'unet' or wanted is None or list(mine) == list(wanted):
         return

@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mydatasets
 import toys
 from common.errors import UserError
 from readers import photographs
-from readers.frames import Frame, frame_of, margin_of
+from readers.frames import Frame, frame_of, margin_of, pad32
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def test_28_pixel_images_are_padded_as_their_sets_are_and_black_stays_black(tmp_
     digit = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1), np.uint8)
     for name, x in ('a', digit), ('b', 255 - digit):
         Image.fromarray(x[0, ..., 0]).save(tmp_path/f'{name}.png')
-    frame, wanted = frame_of({'shape': [32, 32, 1]}, 'crop'), mydatasets.pad32(digit)[0]
+    frame, wanted = frame_of({'shape': [32, 32, 1]}, 'crop'), pad32(digit)[0]
     assert np.array_equal(frame.read(str(tmp_path/'a.png')), wanted)
     assert np.array_equal(frame._replace(invert=True).read(str(tmp_path/'b.png')), wanted)
     assert not frame.resizes(str(tmp_path/'a.png'))

@@ -16,6 +16,9 @@ from scoring import occlusion
 HISTORY = [{'epoch': e, 'ce': 1/e, 'tv': 0.1, 'accuracy': 1 - 0.5/e, 'seconds': e,
             **({'val_accuracy': 0.9, 'val_shapes': 0.5} if e % 2 == 0 else {})} for e in range(1, 7)]
 
+ERRORS = [{'epoch': e, 'huber': 1/e, 'error': 20/e, 'val_error': 3., 'area': 0.3} for e in (1, 2)]
+SAID = [('12', True), ('-31.5', False), ('a', True)]
+
 
 @pytest.fixture
 def random():
@@ -65,7 +68,9 @@ def test_save_grid_does_not_wait_for_matplotlib(tmp_path, monkeypatch):
 @pytest.mark.parametrize('name, draw', {
     'method': lambda p, r: figures.method_diagram(p),
     'masks': lambda p, r: figures.masks(p, [r.random((4, 16, 16, c)) for c in (3, 1, 1, 3)]),
-    'predictions': lambda p, r: figures.masks(p, r.random((4, 3, 16, 16, 3)), {'Best': 'aba'}, 'abb'),
+    'predictions': lambda p, r: figures.masks(p, r.random((4, 3, 16, 16, 3)), {'Best': SAID}),
+    'answers': lambda p, r: figures.answers(p, 'abc', r.random((3, 16, 16, 1)), {'Best': SAID}),
+    'errors': lambda p, r: figures.curves(p, {'Baseline': ERRORS}),
     'worst': lambda p, r: figures.worst_cases(
         p, {'image': (r.random((3, 16, 16, 3)), 'aba'), 'Best': (r.random((3, 16, 16, 3)), 'abb')}),
     'backgrounds': lambda p, r: figures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),

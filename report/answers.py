@@ -1,0 +1,44 @@
+"""A figure of what networks answer: test images, the truth, and below them the answers of some rows."""
+import numpy as np
+
+from common.errors import UserError
+from mydatagen import in_order, to_float
+from report import figures, naming
+from scoring import evaluation
+from training import weightfiles
+
+SHOWN = 'baseline', 'best', 'proposal'   # rows, the first two that there are
+COUNT = 7                # pictures
+
+
+def pictures(data):
+    """(titles, images (k, h, w, c) in [0, 1], y (k,)): images of the tests in turn, each another one."""
+    tests = list(data.tests.items())
+    found = []
+    for i, (name, test) in enumerate((tests*COUNT)[:COUNT]):
+        rows = np.array([len(test.images())*i//COUNT])
+        batch = next(iter(in_order(test.images().take(rows))))
+        x = to_float(batch['x'])
+        x = x if test.paste is None else test.paste(x, rows)
+        found.append((naming.plain_test(name), x[0].numpy(), batch['y'].numpy()[0]))
+    titles, images, y = zip(*found)
+    return titles, np.stack(images), np.array(y)
+
+
+def draw(path, plan):
+    """What the networks of a plan that are here answer to images of its tests. Errors: UserError for none."""
+    data, found = plan.load(), {}
+    titles, images, y = pictures(data)
+    with evaluation.precision():
+        for method in SHOWN:
+            try:
+                model, _ = weightfiles.load(plan.path(method), evaluation.kinds_of(data.task), data)
+            except UserError:
+                continue
+            answers = model.task.answers(model(images)).numpy()
+            found[naming.name_of(method, not plan.monochrome)] = list(
+                zip(data.task.words(answers), data.task.right(y, answers)))
+    if not found:
+        raise UserError(f'no weights of {plan.label} are here')
+    lines = {'truth': [(word, None) for word in data.task.words(y)], **dict(list(found.items())[:2])}
+    figures.answers(path, titles, images, lines)
