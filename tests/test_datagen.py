@@ -243,9 +243,9 @@ def test_erased_images_lose_one_rectangle_of_a_bounded_size_each_its_own(channel
 
 def test_erasing_is_a_function_of_the_key_and_ends_when_augmentation_does():
     x = tf.constant(np.random.default_rng(0).uniform(0.2, 0.8, (40, 16, 16, 1)).astype(np.float32))
-    augment = augmenter(until=2, share=1.)
+    augment = Augmenter(until=2, share=1.)
     change = tf.function(lambda x, step: augment(x, None, Key.of(0, step))[0])
-    plain = augmenter(until=2)
+    plain = Augmenter(until=2)
     first, again, other, ended = (change(x, tf.constant(i)).numpy() for i in (0, 0, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert np.array_equal(ended, plain(x, None, Key.of(0, 2))[0])
