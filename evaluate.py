@@ -13,10 +13,9 @@ import mydatasets
 from common import cli, tasks
 from common.errors import guard, UserError
 from report import formats, naming
-from scoring import rowfile
+from scoring import objects, references, rowfile
 from scoring.arguments import data_arguments, load_data, method_name
-from scoring.evaluation import (ASKED, CONSTANT, constant_rows, evaluate, Exam, KINDS, kinds_of, precision,
-                                searches_of, tests_of)
+from scoring.evaluation import (ASKED, evaluate, Exam, KINDS, KINDS_OF, precision, searches_of, tests_of)
 from scoring.rows import record
 from training import weightfiles
 
@@ -27,11 +26,13 @@ def arguments():
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('dataset', help=f'one of {", ".join(mydatasets.names())}; monochrome ones also as '
                    'NAME_backgrounds (the six patterns) and NAME_noises (salt and pepper at 20 rates)')
-    p.add_argument('weights', nargs='+', help='of train1.py, train3.py or train_att.py')
+    p.add_argument('weights', nargs='+', help='of train1.py, train3.py or train_att.py; beside U-Nets of '
+                   'train3.py also that of train2.py')
     p.add_argument('--csv', metavar='FILE', help='append the rows to this file, each once')
     p.add_argument('--method', type=method_name, help='name of the rows; None: what the sidecar says')
     p.add_argument('--tests', nargs='+', choices=ASKED, default=[], help='also: unseen, backgrounds that '
-                   'training knows nothing of, with and without a halo around the object; attack, by '
+                   'training knows nothing of, with and without a halo around the object; distractors, '
+                   'photographs on which other objects and textures were pasted; attack, by '
                    'generators trained against these weights (monochrome sets); pixels, the worst background '
                    'of each image that ascent on its pixels finds; worst, right on every one of a fixed set. '
                    'The last three are upper bounds on robust accuracy, and take minutes')
@@ -98,12 +99,14 @@ def keep(args, name, row, found):
 
 def run(args):
     # all sidecars are looked at before minutes go into the first weights
-    for path in args.weights:
-        about = weightfiles.read_sidecar(path)
-        if about['kind'] not in KINDS:   # which of these the data set wants, they are asked with it at hand
-            raise UserError(f'{path} holds a {about["kind"]}, needed is {" or ".join(KINDS)}; give others')
+    kinds = [weightfiles.read_sidecar(path)['kind'] for path in args.weights]
+    marks = 'segmenter' in kinds
+    for path, kind in zip(args.weights, kinds):   # which of these fits the data set, is asked with it at hand
+        if kind not in (KINDS_OF['segmenter'] if marks else KINDS):
+            raise UserError(f'{path} holds a {kind}, needed is {" or ".join(KINDS)}; give others')
     more = asked(args)
     data = load_data(args, train='attack' in more)
+    data = objects.asking_masks(data) if marks else data
     tests = tests_of(data, more)
     if args.csv:
         rowfile.read(args.csv)   # a file of something else is refused before the work
@@ -111,13 +114,13 @@ def run(args):
     names, found = [os.path.basename(weightfiles.stem(p)) for p in args.weights], []
     with precision(args.precision):
         for name, path in zip(names, args.weights):
-            model, about = weightfiles.load(path, kinds_of(data.task), data)
+            model, about = weightfiles.load(path, KINDS_OF[data.task.kind], data)
             found.append(evaluate(model, about, exam, functools.partial(keep, args, name)))
-    blind = constant_rows(data, tests)
+    blind = references.rows(data, tests)
     if blind:
         for row in blind:
-            keep(args, CONSTANT, row, None)
-        names, found = [naming.name_of(CONSTANT), *names], [blind, *found]
+            keep(args, '', row, None)
+        names, found = [naming.name_of(blind[0]['method']), *names], [blind, *found]
     if not args.quiet:
         formats.show(table(names, found, data.task))
 

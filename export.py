@@ -24,7 +24,7 @@ from keras import layers
 
 ENDINGS = {'keras': '.keras', 'savedmodel': '-savedmodel', 'tflite': '.tflite', 'onnx': '.onnx'}
 PACKAGES = {'onnx': ('tf2onnx', 'onnx', 'onnxruntime')}   # beside the pinned requirements
-OUTPUTS = {'classifier': 'probabilities', 'attention': 'probabilities', 'regressor': 'value', 'unet': 'mask'}
+OUTPUTS = {**dict.fromkeys(weightfiles.MASKS, 'mask'), 'regressor': 'value'}   # others: probabilities
 WITH_CLASSES = 'classifier', 'attention'
 SQUARE = {'crop': 'the central square of a photograph',
           'pad': 'a whole photograph, padded to a square with the colour of its border'}
@@ -231,7 +231,7 @@ def run(args):
     check_output(path, args.format, args.overwrite)
     with precision('float32'):
         model, about = weightfiles.load(args.weights)
-        name = 'mask generator' if about['kind'] == 'unet' else about['kind']
+        name = 'mask generator' if about['kind'] in weightfiles.MASKS else about['kind']
         if args.logits and about['kind'] not in WITH_CLASSES:
             raise UserError(f'a {name} has no logits to give; leave out --logits')
         if photographs and about['kind'] not in WITH_CLASSES:
@@ -279,8 +279,8 @@ def pixels_of(about):
 def report(path, args, about, apart):
     """What the user of the file has to know."""
     (h, w, c), kind = about['shape'], about['kind']
-    output = 'logits' if args.logits else OUTPUTS[kind]
-    size = f'(n, {h}, {w}, 1)' if kind == 'unet' else f'(n, {len(about["classes"]) or 1})'
+    output = 'logits' if args.logits else OUTPUTS.get(kind, 'probabilities')
+    size = f'(n, {h}, {w}, 1)' if kind in weightfiles.MASKS else f'(n, {len(about["classes"]) or 1})'
     if kind == 'regressor':
         output += f' ({about["task"]["unit"]})'
     print(f'written: {printable(path)}, {bytes_of(path)/1e6:.2f} MB\n'

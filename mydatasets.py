@@ -45,7 +45,7 @@ class Dataset(NamedTuple):
     masks: bool                     # do the training images bring masks?
     backgrounds: np.ndarray | None  # uint8 (k, H, W, c) photographs for `real`
     fit: str | None = None          # how photographs were made square; None: the images were square
-    number: Number | None = None    # what f is asked for instead of a class
+    asked: object = None            # the task of f (common.tasks); None: to tell the classes
 
     @property
     def monochrome(self):
@@ -53,8 +53,7 @@ class Dataset(NamedTuple):
 
     @property
     def task(self):
-        """What f is asked for (common.tasks)."""
-        return self.number or Classes(tuple(self.classes))
+        return self.asked or Classes(tuple(self.classes))
 
 
 class Source(NamedTuple):
@@ -190,9 +189,9 @@ def _load_named(name, reading, limit, train):
     def test_images():
         x, y, _ = _read(base, 1, reading)
         return Images(x, _answers(source, y, 1))
-    classes, number = ([], Number.angle(angles.MOST, angles.NEAR)) if source.turned else (classes, None)
+    classes, asked = ([], Number.angle(angles.MOST, angles.NEAR)) if source.turned else (classes, None)
     return Dataset(name, *parts, _tests(test_images, suffix, x.shape[1]), classes, x.shape[1:],
-                   source.flip, False, None, number=number)
+                   source.flip, False, None, asked=asked)
 
 
 def _answers(source, y, split):

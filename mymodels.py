@@ -176,7 +176,9 @@ def unet(shape, width=32, depth=None, copy=None):
     if copy:
         x = layers.Resizing(*shape[:2], dtype='float32', name='enlarged')(x)
     mask = layers.Activation('sigmoid', dtype='float32', name='mask')(x)
-    return keras.Model(inputs, mask, name='unet')
+    model = keras.Model(inputs, mask, name='unet')
+    model.task = tasks.MASK
+    return model
 
 
 def generator(shape, tiles=2, width=None):

@@ -15,9 +15,9 @@ from common.files import printable, whole_file
 from common.quiet import tf
 from mydatagen import to_float
 from readers import folders, frames
-from report import sheets
+from report import cutouts, sheets
 from scoring import occlusion, overlap
-from scoring.evaluation import KINDS, precision
+from scoring.evaluation import precision
 from training import weightfiles
 
 BRIGHT = 127             # median of the border above which a monochrome image looks dark on bright
@@ -27,12 +27,14 @@ def arguments():
     p = argparse.ArgumentParser(
         description=__doc__, epilog='example: python predict.py saved/PATH-adv-textures-0 photos/ --explain '
         '--sheet predictions.png', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument('weights', help='of train1.py, train3.py or train_att.py')
+    p.add_argument('weights', help='of train1.py, train3.py or train_att.py; for --cutout U-Nets')
     p.add_argument('images', nargs='+', help='photographs, or folders: all images in and below them')
     p.add_argument('--csv', metavar='FILE.csv', type=_csv, help='writes image, class and confidence (or '
                    'value and unit), and the columns of --explain, to this file')
     p.add_argument('--sheet', metavar='FILE.png', type=sheets.png,
                    help=f'draws the first {sheets.MOST} images with their predictions')
+    p.add_argument('--cutout', metavar='DIR', help='writes the photographs with transparent ground into this '
+                   'folder, as PNG of their own size; for weights that mark objects')
     p.add_argument('--explain', action='store_true', help='also where the model looks (occlusion: seconds '
                    'an image) and the mask: its share of the image, and the share of the look inside it')
     p.add_argument('--unet', metavar='WEIGHTS', help='of phase 2, for the mask; None: those that the weights '
@@ -232,13 +234,47 @@ def tell(args, results, frame):
              f'on dark ground; {mend}')
 
 
+def demand_fitting(args):
+    """Errors: UserError for options that these weights have no answer to."""
+    kind = weightfiles.read_sidecar(args.weights)['kind']
+    marks, name = kind in weightfiles.MASKS, printable(args.weights)
+    if args.cutout and not marks:
+        raise UserError(f'{name} holds a {kind}, which marks no object; give a U-Net of train3.py, or leave '
+                        'out --cutout')
+    if marks and not args.cutout:
+        raise UserError(f'{name} holds a {kind}, which answers with masks alone; give --cutout DIR')
+    others = [f'--{o}' for o in ('csv', 'sheet', 'explain') if getattr(args, o)]
+    if marks and others:
+        raise UserError(f'{others[0]} is for answers, and {name} gives masks alone; leave it out')
+
+
+def cut_out(args, paths, model, about):
+    """Writes every photograph with the model's mask as its alpha."""
+    frame = frames.frame_of(about, weightfiles.fit_of(about), args.margin, args.invert)
+    places, n = cutouts.places(args.cutout, paths), 0
+    look = tf.function(lambda x: model(x, training=False),
+                       input_signature=[tf.TensorSpec(model.input_shape)])
+    for names, pixels in frames.batches(paths, frame.read, args.batchsize, args.skip_damaged):
+        for path, mask in zip(names, look(to_float(pixels)).numpy()):
+            cutouts.save(places[path], path, frame, mask[..., 0])
+            n += 1
+            if not args.quiet:
+                print(f'{printable(places[path])}\tobject {100*mask.mean():.0f} %', flush=True)
+    if not n:
+        raise UserError('all images are damaged; give others')
+
+
 def run(args):
     paths = files_of(args.images)
     for written in filter(None, (args.csv, args.sheet)):
         if os.path.realpath(written) in map(os.path.realpath, paths):
             raise UserError(f'{printable(written)} is one of the images; write to another file')
+    demand_fitting(args)
     with precision(args.precision):   # until the last image: it also keeps GPUs from TF32
-        model, about = weightfiles.load(args.weights, KINDS)
+        model, about = weightfiles.load(args.weights)
+        if args.cutout:
+            cut_out(args, paths, model, about)
+            return
         frame = frames.frame_of(about, weightfiles.fit_of(about), args.margin, args.invert)
         mask = mask_network(args, about) if args.explain else None
         images = frames.batches(paths, frame.read, args.batchsize, args.skip_damaged)

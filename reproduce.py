@@ -24,7 +24,7 @@ from common.errors import guard, UserError
 from common.files import alone
 from mymodels import learning_rate
 from report import pages
-from scoring import evaluation, labels, overlap, rowfile, rows
+from scoring import evaluation, labels, overlap, references, rowfile, rows
 from training import options, plans, runlog, weightfiles
 from training.plans import Plan
 from training.recipes import MAIN, METHODS
@@ -172,7 +172,7 @@ def record(unit, queue):
     exam = evaluation.Exam(data, {t: tests[t] for t in missing if t in tests},
                            [t for t in missing if t not in tests], method)
     with evaluation.precision():   # float32: rows do not depend on the processor
-        found = weightfiles.load(plan.path(method), evaluation.kinds_of(data.task), data)
+        found = weightfiles.load(plan.path(method), evaluation.KINDS_OF[data.task.kind], data)
         evaluation.evaluate(*found, exam, keep)
 
 
@@ -253,7 +253,7 @@ def measure(args, studies):
     queue = queue_of(units[part::parts])
     for plan, tests in studies:
         labels.remember_data(args.out, plan.label, plan.digest)
-        for row in evaluation.constant_rows(plan.load(), tests):
+        for row in references.rows(plan.load(), tests):
             rows.add(args.out, plan.label, row)
     for unit in units[part::parts]:
         record(unit, queue)

@@ -27,7 +27,8 @@ PAPER = {'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plai
 def arguments():
     p = options.parser(__doc__, 'python train3.py mnist saved/mnist-baseline-0 saved/mnist-unet-0 otsu adv '
                        'textures', epochs=40, steps_per_epoch=100)
-    p.add_argument('classifier', help='weights of phase 1, from which f starts')
+    p.add_argument('classifier', help='weights of phase 1, from which f starts; or those of phase 2: then f '
+                   'is a U-Net that learns to mark the object on any background')
     p.add_argument('unet', help='weights of phase 2, or `heuristic` (x > 0), or `truth` (masks of the data '
                    'set, or x > 0 grown by --dilate), or `flood` (photographs: all but the white that is '
                    'reached from the frame)')
@@ -72,7 +73,7 @@ def arguments():
 
 
 def parse(argv=None):
-    args = options.parse(arguments(), argv, lambda args: '-'.join(args.back), PAPER, 'train3')
+    args = options.parse(arguments(), argv, lambda args: prefix(args) + '-'.join(args.back), PAPER, 'train3')
     if args.dilate is None:
         args.dilate = mydatasets.HALO if args.unet == 'truth' else 0
     return args
@@ -154,6 +155,7 @@ def make_prepare(augment, back, args):
                  for i, source in enumerate(back) if not isinstance(source, Adversary)}
         prepared = {'x': x, 'y': augment.target(batch['y'], own), **parts}
         if m is not None:
+            prepared['y'] = augment.task.target(prepared['y'], lambda: tf.round(m))
             prepared['m'] = grow(m, args, key.fold(Stream.GROWTH))
         return prepared
     return prepare
@@ -193,7 +195,12 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
 
     def step(batch, key):
         x = batch['x']
-        m = batch['m'] if 'm' in batch else grow(mask(x), args, key.fold(Stream.GROWTH))
+        if 'm' in batch:
+            m = batch['m']
+        else:
+            own = mask(x)
+            m = grow(own, args, key.fold(Stream.GROWTH))
+            batch = {**batch, 'y': model.task.target(batch['y'], lambda: tf.round(own))}
         batch = ascended(batch, m, key)
         with tf.GradientTape() as tape:
             b, fresh = backgrounds(batch, key)
@@ -250,7 +257,7 @@ def train(job, model, unet, recipe):
     return loop.fit(job, loop.Work(
         make_prepare(start.augmentation(job), back, args),
         make_step(model, optimizer, mask, back, args, optimizer_back), state,
-        validation.validator(model, data, None if data.monochrome else mask), draw, alive))
+        validation.validator(model, data, None if data.monochrome else mask, mask), draw, alive))
 
 
 def run(args):
@@ -266,7 +273,8 @@ def run(args):
         return
     with job.strategy.scope():
         job = job.settled(lr=args.lr or rate)
-        model, _ = weightfiles.load(args.classifier, job.data.task.kind, job.data)
+        model, _ = weightfiles.load(args.classifier, (job.data.task.kind, *weightfiles.MASKS), job.data)
+        job = job.on(job.data._replace(asked=model.task))
         if args.freeze:
             mymodels.freeze(model, network.get('backbone'), args.freeze)
         unet = weightfiles.load(args.unet, 'unet', job.data)[0] if 'unet' in paths else None
@@ -278,9 +286,15 @@ def run(args):
 
 def method(args):
     """The name of the row: `proposal` is the paper's own method, adversarial backgrounds alone."""
+    name = '-'.join(args.back)
     if args.back == ['adv']:
-        return 'proposal' if args.generator == 'trained' else args.generator
-    return '-'.join(args.back)
+        name = 'proposal' if args.generator == 'trained' else args.generator
+    return prefix(args) + name
+
+
+def prefix(args):
+    """Of the names of rows and weights: `segment-` where f is a U-Net."""
+    return 'segment-' if weightfiles.kind_of(args.classifier) in weightfiles.MASKS else ''
 
 
 def main(argv=None):

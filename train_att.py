@@ -42,7 +42,7 @@ def train(job, model, rate):
 
 def demand_classes(data):
     """The same data set. Errors: UserError where something else than a class is asked for."""
-    if data.number:
+    if data.task.kind != 'classifier':
         raise UserError(f'attention is a baseline of classifiers, and {data.name} asks for {data.task}; take '
                         'another')
     return data

@@ -1,8 +1,9 @@
-"""What f is asked for: one of several classes, or a number. The one place that knows the task.
+"""What f is asked for: one of several classes, a number, or a mask. The one place that knows the task.
 
 A task is a value that a data set brings, and that weights keep. It owns the outputs of the last layer, the
 loss, what is counted while training, and the scores with their units; nobody else asks which task it is.
-y: labels or targets (n,); outputs: of the network, (n, outputs); answers: what they say, (n,).
+y: labels or targets (n,), or masks; outputs: of the network, (n, outputs) or masks; answers: what they say,
+like y.
 """
 import dataclasses
 import math
@@ -21,6 +22,7 @@ HUBER = 0.05               # deviations: smaller errors count squared. Nearly th
                            # errors cost nothing, masks of phase 2 keep but the ends of objects (docs/log.md)
 NATS = 3.                  # per deviation: not to know the number costs about ln 10, as for ten classes, so
                            # that areas and brightness weigh beside it what they weigh beside a cross-entropy
+EDGE = 1e-6                # pixels of a mask are never surer in the loss
 GROUPS = 10                # ranges of a number, where classes are counted and shown
 UNIT = 'value'             # of the numbers of a folder, whatever it is
 
@@ -33,6 +35,8 @@ class Score(NamedTuple):
 
     def __str__(self):
         """What it means."""
+        if self.name == 'iou':
+            return f'iou: intersection over union with the true masks, the {self.better} the better.'
         if self.name == 'mae':
             return f'mae: mean absolute error ({self.unit}), the {self.better} the better.'
         most = self.name.removeprefix('within-')
@@ -56,6 +60,7 @@ class Classes:
     scores = Score('accuracy', 'share', 'more'),
     rotates = mirrors = True   # may augmentation?
     saved = {}             # noqa: RUF012  what sidecars say of it beside the names
+    constant = None        # the answer of those who do not look, if that tells anything
 
     @property
     def outputs(self):
@@ -99,6 +104,14 @@ class Classes:
 
     def moved(self, y, angle, side):
         return y
+
+    def target(self, y, mask):
+        """What f is to answer where the label is y and the object's mask is mask()."""
+        return y
+
+    def spec(self, shape):
+        """tf.TensorSpec of y. shape: of the images."""
+        return tf.TensorSpec([None], self.dtype)
 
     def known(self, measure):
         """Does a classifier of that accuracy see the object?"""
@@ -226,6 +239,8 @@ class Number:
         """y of images that were turned by `angle` (radians) more and, where `side` is -1, then mirrored."""
         return side*(y + angle*(180/math.pi)) if self.turned else y
 
+    target, spec = Classes.target, Classes.spec
+
     def known(self, measure):
         return measure <= SURE*self.spread
 
@@ -236,9 +251,49 @@ class Number:
                 f'answering {self.constant:.3g}')
 
 
+@dataclass(frozen=True)
+class Mask:
+    """Which pixels the object has. y: {0, 1} (n, h, w, 1); outputs: masks in [0, 1], (n, h, w, 1)."""
+    kind = 'segmenter'
+    loss_name, measure_name = 'mask_loss', 'iou'
+    validation = 'val_iou', 'val_shapes_iou', 'val_masked_iou'
+    scores = Score('iou', 'share', 'more'),
+    rotates = mirrors = True
+    saved = {}             # noqa: RUF012
+    names, constant = (), None
+    moved = Classes.moved
+
+    def __str__(self):
+        return 'masks'
+
+    def target(self, y, mask):
+        return mask()
+
+    def spec(self, shape):
+        return tf.TensorSpec([None, *shape[:2], 1])
+
+    def loss(self, y, outputs):
+        """Cross-entropy of the pixels plus 1 - Dice (Milletari et al. 2016), of each image, (n,)."""
+        p = tf.clip_by_value(tf.cast(outputs, tf.float32), EDGE, 1 - EDGE)
+        cross = -tf.reduce_mean(y*tf.math.log(p) + (1 - y)*tf.math.log(1 - p), (1, 2, 3))
+        both, all_of_it = (tf.reduce_sum(v, (1, 2, 3)) for v in (y*p, y + p))
+        return cross + 1 - 2*both/all_of_it
+
+    def answers(self, outputs):
+        return tf.cast(outputs > 0.5, tf.float32)
+
+    def measure(self, y, answers):
+        """Intersection over union of each image, (n,); nothing found where nothing is counts as 1."""
+        both, either = (tf.reduce_sum(v, (1, 2, 3)) for v in (y*answers, tf.maximum(y, answers)))
+        return tf.where(either > 0, tf.math.divide_no_nan(both, either), 1.)
+
+    def sums(self, y, answers):
+        return {'iou': tf.reduce_sum(self.measure(y, answers))}
+
+
 def of(task):
     """A task as it is; a whole number stands for that many classes."""
     return Classes(tuple(map(str, range(task)))) if isinstance(task, int) else task
 
 
-ANY_CLASSES = Classes()    # where their names do not matter
+ANY_CLASSES, MASK = Classes(), Mask()   # classes whose names do not matter; masks

@@ -42,6 +42,11 @@ class Frame(NamedTuple):
         rim = (self.side - len(x))//2
         return np.pad(x, ((rim, rim), (rim, rim), (0, 0)))
 
+    def back(self, mask, size):
+        """The mask (side, side) in [0, 1] of what `read` gave, at the photograph's own size (w, h), uint8."""
+        rim = self.margin if self.always or size != (self.side, self.side) else 0
+        return photographs.unfitted(mask[rim:self.side - rim, rim:self.side - rim], size, self.fit)
+
     def resizes(self, path):
         """Is the image of another size than training had, and the margin around it our guess?"""
         sizes = (self.side, self.side), (self.inner, self.inner)

@@ -82,6 +82,26 @@ def _fitted(im, size, fit, fill=None):
     return out
 
 
+def unfitted(mask, size, fit):
+    """A mask (side, side) in [0, 1] of what `_fitted` made of an image of `size` (w, h) -> uint8 (h, w); what
+    the square did not hold is 0."""
+    (w, h), side = size, len(mask)
+    im = Image.fromarray(np.round(255*np.asarray(mask, np.float32)).astype(np.uint8))
+    if fit == 'crop':
+        edge, out = min(w, h), Image.new('L', (w, h))
+        out.paste(im.resize((edge, edge), Image.Resampling.BILINEAR), ((w - edge)//2, (h - edge)//2))
+        return np.asarray(out)
+    wide, high = max(1, round(side*w/max(w, h))), max(1, round(side*h/max(w, h)))
+    x, y = (side - wide)//2, (side - high)//2
+    return np.asarray(im.resize((w, h), Image.Resampling.BILINEAR, (x, y, x + wide, y + high)))
+
+
+def whole(path):
+    """Image file -> RGB (h, w, 3) uint8 of its own size, upright. UserError names a damaged file."""
+    with opened(path) as im:
+        return np.asarray(loaded(im, max(im.size))[0].convert('RGB'))
+
+
 def size_of(path):
     """(width, height) as the file's header says. UserError names a file that is no image."""
     with opened(path) as im:

@@ -32,7 +32,7 @@ def draw(path, plan):
     with evaluation.precision():
         for method in SHOWN:
             try:
-                model, _ = weightfiles.load(plan.path(method), evaluation.kinds_of(data.task), data)
+                model, _ = weightfiles.load(plan.path(method), evaluation.KINDS_OF[data.task.kind], data)
             except UserError:
                 continue
             answers = model.task.answers(model(images)).numpy()

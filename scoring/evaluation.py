@@ -6,12 +6,15 @@ from typing import NamedTuple
 import mydatasets
 from common.errors import UserError
 from common.quiet import keras, tf
-from scoring import adversary, objects, pixels, unseen, worst
+from mydatagen import to_float
+from scoring import adversary, distractors, objects, pixels, unseen, worst
 from scoring.rows import rows_of, Sums
 
 BATCH = 500   # divides the tests: every size is compiled
-KINDS = 'classifier', 'attention', 'regressor'   # of networks that answer
-CONSTANT = 'constant'   # the row of always the same answer, whatever the image
+KINDS = 'classifier', 'attention', 'regressor', 'segmenter'   # of networks that answer
+# of those that answer what a task asks; a U-Net of phase 2 can be scored beside those that began as it
+KINDS_OF = {'classifier': ('classifier', 'attention'), 'regressor': ('regressor',),
+            'segmenter': ('segmenter', 'unet')}
 # what looks for backgrounds with the model at hand, by the name of its row: (model, data, seed) -> what was
 # found, with the fields `correct` and `n`, and its line()
 SEARCHES = {'attack': lambda model, data, seed: adversary.attack(model, data, seed),
@@ -19,7 +22,8 @@ SEARCHES = {'attack': lambda model, data, seed: adversary.attack(model, data, se
             'worst': lambda model, data, seed: worst.worst(model, data, mydatasets.HALO),
             'worst-nohalo': lambda model, data, seed: worst.worst(model, data, 0)}
 # and by which names they, and the unseen families, are asked for
-ASKED = {'unseen': (), 'attack': ('attack',), 'pixels': ('pixels',), 'worst': ('worst', 'worst-nohalo')}
+ASKED = {'unseen': (), 'distractors': (),
+         'attack': ('attack',), 'pixels': ('pixels',), 'worst': ('worst', 'worst-nohalo')}
 
 
 @contextlib.contextmanager
@@ -35,17 +39,12 @@ def precision(name='float32'):
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
 
 
-def kinds_of(task):
-    """Of the networks that answer what is asked."""
-    return ('classifier', 'attention') if task.kind == 'classifier' else (task.kind,)
-
-
 @functools.lru_cache(maxsize=1)   # the tests of a model come one after the other
 def adder(model, task):
     """(x, y) -> {score of the task: its sum}, traced once whatever the batch size."""
-    images, labels = tf.TensorSpec(model.input_shape, tf.float32), tf.TensorSpec([None], task.dtype)
+    images = tf.TensorSpec(model.input_shape, tf.float32)
 
-    @tf.function(input_signature=[images, labels])
+    @tf.function(input_signature=[images, task.spec(model.input_shape[1:])])
     def add(x, y):
         return task.sums(y, model.task.answers(model(x, training=False)))
     return add
@@ -55,21 +54,10 @@ def total(model, task, test, batchsize=BATCH):
     """The Sums of a model on one mydatasets.Test. task: that of the data set, which has the scores."""
     add, sums = adder(model, task), {score.name: 0. for score in task.scores}
     for batch in test.batches(batchsize):
-        for name, value in add(batch['x'], batch['y']).items():
+        y = task.target(batch['y'], lambda batch=batch: tf.round(to_float(batch['m'])))
+        for name, value in add(batch['x'], y).items():
             sums[name] += float(value)
     return Sums(sums, len(test.images()))
-
-
-def constant_rows(data, tests):
-    """The rows of always answering the same, with which an error is to be compared; none of classes."""
-    if data.number is None:
-        return []
-    found = []
-    for name, test in tests.items():
-        y = tf.constant(test.images().y)
-        sums = data.task.sums(y, tf.fill(y.shape, data.number.constant))
-        found += rows_of({}, data, name, Sums({k: float(v) for k, v in sums.items()}, len(y)), CONSTANT)
-    return found
 
 
 def tests_of(data, asked=()):
@@ -80,14 +68,15 @@ def tests_of(data, asked=()):
     if not data.tests:
         raise UserError(f'{data.name} has no test images; put some into its folders test/<class>/')
     others = [name for name in asked if searches_of([name])]
-    if others and data.number:
+    if others and data.task.kind != 'classifier':
         raise UserError(f'--tests {" ".join(others)}: looks for wrong classes, and {data.name} asks for '
                         f'{data.task}; leave it out')
     if 'attack' in asked:
         adversary.demand_monochrome(data)
     if {'pixels', 'worst'} & set(asked):
         objects.known(data)
-    return dict(data.tests) | (unseen.tests(data) if 'unseen' in asked else {})
+    found = dict(data.tests) | (unseen.tests(data) if 'unseen' in asked else {})
+    return found | (distractors.tests(data) if 'distractors' in asked else {})
 
 
 def searches_of(asked):

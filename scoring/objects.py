@@ -1,11 +1,16 @@
-"""Test images whose objects are known, for tests that lay backgrounds behind them."""
+"""Test images whose objects are known, for tests that lay backgrounds behind them or ask for them."""
+import functools
+import os
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 import mydatasets
 from common import geometry
+from common.errors import UserError
 from common.quiet import tf
+from common.tasks import MASK
 from mydatagen import in_order, MOST_PIXELS, to_float
 
 BATCH = 100   # of Objects
@@ -15,6 +20,43 @@ FEWER = 5     # times smaller are the batches of what is left over
 def known(data):
     """The Test of a monochrome set, or the first of photographs that has true masks. Errors: UserError."""
     return next(iter(data.tests.values())) if data.monochrome else mydatasets.with_truth(data)[1]
+
+
+def asking_masks(data):
+    """The same data set, asked for masks: its tests whose true masks are known, with them beside the images.
+
+    Those of monochrome sets are x > 0. A test of photographs without masks takes those of another one whose
+    files have the same names: the same objects on another ground. Errors: UserError for none.
+    """
+    tests = {}
+    for name, test in data.tests.items():
+        images = test.images
+        if data.monochrome:
+            images = functools.cache(functools.partial(_with_black, images))
+        if images().m is not None:
+            tests[name] = test._replace(images=images)
+    for name in [t for t in data.tests if t not in tests]:
+        other = next((t for t in tests if _names(data, t) == _names(data, name)), None)
+        if other:
+            images = replace(data.tests[name].images(), m=tests[other].images().m)
+            tests[name] = data.tests[name]._replace(images=lambda images=images: images)
+    if not tests:
+        raise UserError(f'the true masks of {data.name} are not known; put them into its folder masks/, by '
+                        'the paths of the test images')
+    return data._replace(tests=tests, asked=MASK)
+
+
+def _with_black(images):
+    """Monochrome images with masks of what is not black beside them."""
+    found = images()
+    return replace(found, m=255*(found.x > 0).astype(np.uint8))
+
+
+def _names(data, split):
+    """The paths of a test's photographs in its folder, without their endings."""
+    folder = mydatasets.folder_of(data.name)
+    return [os.path.splitext(os.path.relpath(p, os.path.join(folder.root, split)))[0]
+            for p in folder.splits[split].paths]
 
 
 def mask(x, m, halo):

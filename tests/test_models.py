@@ -16,6 +16,7 @@ import train1
 from common import binarization
 from common.errors import UserError
 from common.quiet import keras, tf
+from common.tasks import Number
 from training import weightfiles
 
 ROOT = toys.ROOT
@@ -258,8 +259,9 @@ def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
     keras.utils.set_random_seed(2)
     x, models = uniform(3, 16, 16, 1), {}
     for kind in weightfiles.BUILDERS:
-        network = {'width': 4} if kind == 'unet' else {'width': 4, 'dense': 8}
-        about = {**ABOUT, 'kind': kind, 'network': network}
+        network = {'width': 4} if kind in weightfiles.MASKS else {'width': 4, 'dense': 8}
+        asked = Number.angle(45., 10.).saved if kind == 'regressor' else {}
+        about = {**ABOUT, 'kind': kind, 'network': network, **asked}
         models[kind] = weightfiles.BUILDERS[kind](about)
         weightfiles.save(models[kind], tmp_path/kind, **about)
     np.save(tmp_path/'x.npy', x)

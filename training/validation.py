@@ -30,10 +30,10 @@ def validation_shapes(x, key, count=12):
     return tf.where(key.fold(100).uniform(n, (1, 1, 1)) < 0.5, tf.round(b), b)
 
 
-def validator(model, data, mask=None, seed=0):
+def validator(model, data, mask=None, own=None, seed=0):
     """() -> {'val_accuracy', 'val_shapes'}, or what else the task of f measures. mask: image -> object mask;
     without it x > 0 grown by the halo serves monochrome sets, and colour sets are judged on plain images
-    alone."""
+    alone. own: image -> the mask that f is to answer with, if it is; None: those of the set."""
     if mask is None and data.monochrome:
         mask = mydatasets.true_mask
     task, (plain, shapes, _) = model.task, model.task.validation
@@ -50,18 +50,23 @@ def validator(model, data, mask=None, seed=0):
     def total(x, y):
         return tf.reduce_sum(task.measure(y, task.answers(model(to_float(x)))))
 
+    @tf.function(reduce_retracing=True)
+    def masks(batch):
+        return tf.round(own(to_float(batch['x'])) if own else to_float(batch['m']))
+
     def validate():
         sums = {plain: 0.}
         if mask is not None:
             sums[shapes] = 0.
         for number, batch in enumerate(in_order(images)):
-            sums[plain] += float(total(batch['x'], batch['y']))
+            y = task.target(batch['y'], lambda batch=batch: masks(batch))
+            sums[plain] += float(total(batch['x'], y))
             if mask is None:
                 continue
             z = drawn[number] if number < len(drawn) else on_shapes(batch['x'], tf.constant(number))
             if kept and number == len(drawn):
                 drawn.append(z)
-            sums[shapes] += float(total(z, batch['y']))
+            sums[shapes] += float(total(z, y))
         return {k: v/len(images) for k, v in sums.items()}
     return validate
 

@@ -62,11 +62,14 @@ def task_of(about):
 BUILDERS = {'classifier': lambda a: classifier(a['shape'], task_of(a), **a.get('network', {})),
             'regressor': lambda a: classifier(a['shape'], task_of(a), **a.get('network', {})),
             'unet': lambda a: unet(a['shape'], **a.get('network', {})),
+            'segmenter': lambda a: unet(a['shape'], **a.get('network', {})),
             'attention': lambda a: attention(a['shape'], task_of(a), **a.get('network', {}))}
 
 
 OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth', 'copy'}}
-OPTIONS |= {'regressor': OPTIONS['classifier'], 'attention': OPTIONS['classifier'] | {'tau'}}
+OPTIONS |= {'regressor': OPTIONS['classifier'], 'attention': OPTIONS['classifier'] | {'tau'},
+            'segmenter': OPTIONS['unet']}
+MASKS = 'unet', 'segmenter'   # kinds that answer with masks: of phase 2, and of phase 3
 
 
 def read_sidecar(path):
@@ -139,7 +142,7 @@ def _least_bytes(about):
     """What the largest arrays of the network take at least: a few bytes must not make us build gigabytes."""
     side, network = about['shape'][0], about.get('network', {})
     width, dense = network.get('width') or 32, network.get('dense')
-    if about['kind'] == 'unet':
+    if about['kind'] in MASKS:
         depth = network.get('depth') or min(blocks(network.get('copy') or side), 4)
         return 4*9*width*2**(depth - 1)*width*2**depth
     if network.get('backbone'):   # none has fewer than 512 features, nor halves more than five times
@@ -151,6 +154,14 @@ def _least_bytes(about):
     last = width*2**(n - 1)
     convolution = 9*last*last//2 if n > 1 else 0
     return 4*(convolution + last*(side >> n)**2*units + units*len(about['classes']))
+
+
+def kind_of(path):
+    """Of the network of some weights; None where they cannot be read, which is told when they are."""
+    try:
+        return read_sidecar(path)['kind']
+    except UserError:
+        return None
 
 
 def fit_of(about):
@@ -196,12 +207,14 @@ def _demand_alike(about, name, like):
     if like.fit not in (None, fit_of(about)):
         raise UserError(f'{name} was trained with --fit {fit_of(about)}, these photographs are read with '
                         f'--fit {like.fit}; use the same')
-    asked, number = task_of(about), getattr(like, 'number', None)
-    if number and about['kind'] == 'regressor' and (asked.unit, asked.turned) != (number.unit, number.turned):
-        raise UserError(f'{name} answers with another number ({asked.unit}) than the data set asks for '
-                        f'({number.unit}); give weights of this data set')
+    wanted = getattr(like, 'task', None)
+    if about['kind'] == 'regressor' and isinstance(wanted, Number):
+        own = task_of(about)
+        if (own.unit, own.turned) != (wanted.unit, wanted.turned):
+            raise UserError(f'{name} answers with another number ({own.unit}) than the data set asks for '
+                            f'({wanted.unit}); give weights of this data set')
     mine, wanted = about['classes'], like.classes
-    if about['kind'] == 'unet' or wanted is None or list(mine) == list(wanted):
+    if about['kind'] in MASKS or wanted is None or list(mine) == list(wanted):
         return
     if len(mine) != len(wanted):
         raise UserError(f'{name} knows {len(mine)} classes, the data set has {len(wanted)}; give weights of '
