@@ -188,9 +188,8 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
         """The batch with the backgrounds of `pixels` where ascent has led them."""
         for i, source in enumerate(back):
             if isinstance(source, Ascent):
-                own = (part[i::len(back)] for part in (batch['x'], batch['y'], m))
-                found = source.play(batch[f'b{i}'], loss_behind(model, *own), key.fold(Stream.ASCENT))
-                batch = {**batch, f'b{i}': found}
+                loss = loss_behind(model, *(part[i::len(back)] for part in (batch['x'], batch['y'], m)))
+                batch = {**batch, f'b{i}': source.play(batch[f'b{i}'], loss, key.fold(Stream.ASCENT))}
         return batch
 
     def step(batch, key):
@@ -233,7 +232,8 @@ def train(job, model, unet, recipe):
     if mask is not None:
         data = data._replace(train=masks.beside(recipe(mask)))
         job = job.on(data)
-    optimizer, optimizer_back, adversary = start.adam(job, model.trainable_variables, args.lr), None, None
+    optimizer = start.adam(job, model.trainable_variables, args.lr)
+    optimizer_back = adversary = ascent = None
     state = {'model': model.variables, 'optimizer': optimizer.variables}
     if 'adv' in args.back:
         net = mymodels.generator(data.shape, args.tiles)
@@ -244,16 +244,12 @@ def train(job, model, unet, recipe):
             state['optimizer_back'] = optimizer_back.variables
         if adversary.pool is not None:
             state['pool'] = [adversary.pool]
-    ascent = None
     if 'pixels' in args.back:
-        pool = pools.empty(args.pool, data.shape) if args.pool else None
+        pool = pools.empty(args.pool, data.shape)
         ascent = Ascent(mybackgrounds.textures, args.ascent_steps, args.ascent_rate, pool, args.fresh)
-        if ascent.pool is not None:
-            state['ascent'] = [ascent.pool]
+        state['ascent'] = ascent.variables
     back = sources(args, data, adversary, ascent)
-    draw = None
-    if args.imsave:
-        draw = snapshots.of_backgrounds(job, mask, back, lambda m: dilate(m, args.dilate))
+    draw = args.imsave and snapshots.of_backgrounds(job, mask, back, lambda m: dilate(m, args.dilate))
     return loop.fit(job, loop.Work(
         make_prepare(start.augmentation(job), back, args),
         make_step(model, optimizer, mask, back, args, optimizer_back), state,
@@ -286,10 +282,8 @@ def run(args):
 
 def method(args):
     """The name of the row: `proposal` is the paper's own method, adversarial backgrounds alone."""
-    name = '-'.join(args.back)
-    if args.back == ['adv']:
-        name = 'proposal' if args.generator == 'trained' else args.generator
-    return prefix(args) + name
+    alone = 'proposal' if args.generator == 'trained' else args.generator
+    return prefix(args) + (alone if args.back == ['adv'] else '-'.join(args.back))
 
 
 def prefix(args):

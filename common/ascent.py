@@ -42,6 +42,11 @@ class Ascent:
         self.start, self.steps, self.rate = start, steps, rate
         self.pool, self.turns = (pool, fresh) if fresh > 1 else (None, 1)
 
+    @property
+    def variables(self):
+        """What it remembers, for checkpoints."""
+        return [] if self.pool is None else [self.pool]
+
     def __call__(self, x, key):
         """Where the ascent starts, which needs no weights."""
         return self.start(x, key)

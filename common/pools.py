@@ -7,10 +7,12 @@ POOL_BYTES = 2**27       # at most: they stand in every checkpoint too
 
 
 def empty(rows, shape):
-    """A pool of up to `rows` backgrounds of shape (h, w, c), as far as they fit into POOL_BYTES.
+    """A pool of up to `rows` backgrounds of shape (h, w, c), as far as they fit into POOL_BYTES; None for 0.
 
     Half precision: the smallest numbers that collectives between machines carry.
     """
+    if not rows:
+        return None
     rows = max(1, min(rows, POOL_BYTES//(2*math.prod(shape))))
     return tf.Variable(tf.zeros((rows, *shape), tf.float16), trainable=False,
                        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
