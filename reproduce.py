@@ -22,9 +22,10 @@ import train_att
 from common import cli
 from common.errors import guard, UserError
 from common.files import alone
+from common.tasks import MASK
 from mymodels import learning_rate
 from report import pages
-from scoring import evaluation, labels, overlap, references, rowfile, rows
+from scoring import evaluation, labels, objects, overlap, references, rowfile, rows
 from training import options, plans, runlog, weightfiles
 from training.plans import Plan
 from training.recipes import MAIN, METHODS
@@ -69,7 +70,8 @@ def parsed(plan, name):
 def fingerprint(plan, name):
     """Of the settings of the whole chain of phases, known before anything is trained."""
     parents = [fingerprint(plan, p) for p in plan.parents(name)]
-    return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, plan.rate)
+    rate = plan.rate if plan.task_of(name) == plan.task else None   # a U-Net has no backbone
+    return SCRIPTS[plan.phases[name].script].fingerprint(parsed(plan, name), parents, rate)
 
 
 def steps(plan, name):
@@ -139,21 +141,22 @@ class Unit(NamedTuple):
         return f'{self.method} ({self.plan})'
 
 
-def tests_of(plan):
+def tests_of(plan, method):
     """{name of a test: Test} asked for."""
-    data = plan.load()
-    tests = evaluation.tests_of(data, plan.args.tests)
-    return tests | (plan.load('_noises').tests if 'noises' in plan.args.tests else {})
+    task, asked = plan.task_of(method), plan.args.tests
+    tests = evaluation.tests_of(objects.asked(plan.load(), task), evaluation.possible(asked, task))
+    return tests | (objects.asked(plan.load('_noises'), task).tests if 'noises' in asked else {})
 
 
 def missing_tests(unit):
     """Names of the tests that have no row yet."""
     plan = unit.plan
-    known = rowfile.read(rows.path(plan.args.out, plan.task))
+    task = plan.task_of(unit.method)
+    known = rowfile.read(rows.path(plan.args.out, task))
     mine = rowfile.find(known, dataset=plan.label, method=unit.method, seed=plan.seed,
                         settings=fingerprint(plan, unit.method))
-    wanted = [*unit.tests, *evaluation.searches_of(plan.args.tests)]
-    return [t for t in wanted if len(rowfile.find(mine, test=t)) < len(plan.task.scores)]
+    wanted = [*unit.tests, *evaluation.searches_of(evaluation.possible(plan.args.tests, task))]
+    return [t for t in wanted if len(rowfile.find(mine, test=t)) < len(task.scores)]
 
 
 def record(unit, queue):
@@ -163,7 +166,7 @@ def record(unit, queue):
         return
     ensure(plan, method, queue)
     print(f'evaluating {unit}', flush=True)
-    data = plan.load()
+    data = objects.asked(plan.load(), plan.task_of(method))
 
     def keep(row, found=None):
         rows.add(plan.args.out, plan.label, row)
@@ -229,7 +232,8 @@ def checked(plan):
     if args.tables_only:
         return plan, {}
     plan.demand_possible(data)
-    return plan, tests_of(plan)
+    marks = ['unet'] if any(plan.task_of(m) == MASK for m in plan.methods) else []
+    return plan, {m: tests_of(plan, m) for m in (*plan.methods, *marks)}
 
 
 def queue_of(units):
@@ -247,14 +251,14 @@ def queue_of(units):
 
 def measure(args, studies):
     """Makes the rows that are missing, of this shard. studies: pairs of `checked`."""
-    units = [Unit(plan._replace(seed=seed), method, tests) for plan, tests in studies
-             for seed in range(args.seeds) for method in plan.methods]
+    units = [Unit(plan._replace(seed=seed), method, mine) for plan, tests in studies
+             for seed in range(args.seeds) for method, mine in tests.items()]
     part, parts = args.shard
     queue = queue_of(units[part::parts])
     for plan, tests in studies:
         labels.remember_data(args.out, plan.label, plan.digest)
-        for row in references.rows(plan.load(), tests):
-            rows.add(args.out, plan.label, row)
+        for task, method in {plan.task_of(m): m for m in tests}.items():
+            references.record(args.out, plan.label, objects.asked(plan.load(), task), tests[method])
     for unit in units[part::parts]:
         record(unit, queue)
         record_masks(unit.plan, queue)
@@ -282,7 +286,7 @@ def show(out, plans):
     sections = pages.write_tables(out, [plan.label for plan in plans], steps_by_fingerprint(plans))
     print('drawing figures', flush=True)
     pages.draw_figures(out, plans)
-    files = ', '.join(dict.fromkeys(rows.path(out, plan.task) for plan in plans))
+    files = ', '.join(dict.fromkeys(rows.path(out, plan.task_of(m)) for plan in plans for m in plan.methods))
     print(f'rows: {files}, tables: {out}/tables.md, figures: {out}/figures')
     print(f'report: {pages.write_report(out, sections)}')
 

@@ -1,10 +1,10 @@
-"""A figure of what networks answer: test images, the truth, and below them the answers of some rows."""
+"""Figures of what networks answer: test images, the truth, and the answers or masks of some rows."""
 import numpy as np
 
 from common.errors import UserError
 from mydatagen import in_order, to_float
 from report import figures, naming
-from scoring import evaluation
+from scoring import evaluation, objects
 from training import weightfiles
 
 SHOWN = 'baseline', 'best', 'proposal'   # rows, the first two that there are
@@ -42,3 +42,22 @@ def draw(path, plan):
         raise UserError(f'no weights of {plan.label} are here')
     lines = {'truth': [(word, None) for word in data.task.words(y)], **dict(list(found.items())[:2])}
     figures.answers(path, titles, images, lines)
+
+
+MASKS = {'U-Net of phase 2': 'unet', 'U-Net on compositions': 'segment'}
+GROUND = 0.75            # grey behind cut-outs
+
+
+def draw_masks(path, plan):
+    """Images of the tests with known masks, the masks of the U-Nets of phases 2 and 3, and what the second
+    cuts out. Errors: UserError when one of them is not here."""
+    data = objects.asking_masks(plan.load())
+    _, images, _ = pictures(data)
+    rows = {'image': images}
+    with evaluation.precision():
+        for name, method in MASKS.items():
+            model, _ = weightfiles.load(plan.path(method), evaluation.KINDS_OF['segmenter'], data)
+            rows[name] = model(images).numpy()
+    m = rows[name]
+    rows['cut out'] = images*m + GROUND*(1 - m)
+    figures.pictures(path, rows)

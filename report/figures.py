@@ -107,6 +107,11 @@ def masks(path, rows, predictions=None):
     _save(figure, path)
 
 
+def pictures(path, rows):
+    """Labelled rows of pictures. rows: {name: (k, h, w, c) in [0, 1]}."""
+    _save(_pictures(list(rows.values()), list(rows))[0], path)
+
+
 def answers(path, titles, images, lines):
     """Images in a row, and under each what is said of it, red where it is wrong.
 

@@ -33,6 +33,8 @@ FIGURES = {
              'framed where they are wrong.',
     'answers': 'Images of the tests, the truth, and what the networks answer; red: further off than counts '
                'as right.',
+    'segments': 'Images of the tests, the masks of the U-Net of phase 2 and of the one that learnt on '
+                'compositions, and what the second cuts out.',
     'training': 'Training: losses on the left, shares or errors on the right; val: on validation images.'}
 FIRST = 'teaser', 'unseen'             # of them, above the tables
 
@@ -59,10 +61,11 @@ def write_tables(out, datasets, steps=None):
     results = [selection.select(rows, name, steps) for name in names]
     summed = [r for r in results if tables.in_summary(r)]
     sections = [Section('Summary', None, [tables.summary_table(summed)], {})] if len(summed) > 1 else []
-    sections += [Section(r.title, r.dataset, tables_of(r), meanings(r)) for r in results if r.methods]
     others = rowfile.read(os.path.join(out, 'scores.csv'))
-    sections += [Section(naming.title_of(name), name, scores.tables_of(others, name, steps), {})
-                 for name in names if rowfile.find(others, dataset=name)]
+    for r in results:
+        found = [*(tables_of(r) if r.methods else []), *scores.tables_of(others, r.dataset, steps)]
+        if found:
+            sections.append(Section(r.title, r.dataset, found, meanings(r)))
     masks = [r for name in names for r in rowfile.find(masks, dataset=name)]
     if masks:
         sections.append(Section('Masks', None, [tables.masks_table(masks)], {}))
@@ -143,6 +146,8 @@ def draw(out, plan, rows):
     curves = {}
     if plan.task.kind != 'classifier':
         answers.draw(_figure(out, name, 'answers'), plan)
+    if any(plan.task_of(m).kind == 'segmenter' for m in plan.methods):
+        answers.draw_masks(_figure(out, name, 'segments'), plan)
     for method in (*(results.methods or plan.methods), 'unet'):
         history = plan.path(method) + '.history.json'
         if '-' not in method and os.path.exists(history):

@@ -10,6 +10,7 @@ from report.tables import seeds_of, steps_text, STEPS_NOTE
 from scoring import rowfile
 
 UNSEEN, CLOSE, NOISES = 'unseen', 'unseen, no halo', 'noises'   # means over many tests
+REFERENCES = 'constant', 'raw-otsu', 'unet'   # rows that train on no background
 NOTE = ('Mean over seeds ± half of the 95 % interval (Student t); it covers seeds, not the choice of test '
         'images.')
 
@@ -40,7 +41,7 @@ def table(rows, score, steps):
         found[method], notes = by_test(mine, less), notes + more
         known[method] = steps.get(mine[0]['settings'])
     monochrome = any(set(SIX) & set(tests) for tests in found.values())
-    families = unmarked([m for m in found if m != 'constant'], not monochrome)
+    families = unmarked([m for m in found if m not in REFERENCES], not monochrome)
     known_tests = list(dict.fromkeys(t for tests in found.values() for t in tests))
     many = {UNSEEN: unseen_tests(families), CLOSE: unseen_tests(families, NO_HALO),
             NOISES: [t for t in known_tests if t.startswith('noise-')]}
@@ -55,8 +56,10 @@ def table(rows, score, steps):
         taken = [steps_text(known[method])] if any(known.values()) else []
         lines.append([names.get(method, method), *(cell(tests.get(t), unit) for t in columns), *taken,
                       seeds_of(tests.get(t) for t in columns)])
-    what = f'mean absolute error ({unit}), the less the better' if less else \
-        f'share of answers with an error of at most {score.removeprefix("within-")}, the more the better'
+    most = score.removeprefix('within-')
+    what = {'mae': f'mean absolute error ({unit}), the less the better',
+            'iou': 'intersection over union with the true masks, the more the better'}.get(
+        score, f'share of answers with an error of at most {most}, the more the better')
     notes = [NOTE] + [STEPS_NOTE]*any(known.values()) + notes
     if {UNSEEN, CLOSE} & set(columns):
         notes.append(f'Unseen: mean over families of backgrounds that no row was trained on '

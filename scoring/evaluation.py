@@ -84,6 +84,13 @@ def searches_of(asked):
     return [name for test in asked for name in ASKED.get(test, ())]
 
 
+def possible(asked, task):
+    """Those of ASKED that go into rows of a task: searches look for wrong classes, distractors for masks."""
+    if task.kind == 'segmenter':
+        return [test for test in asked if not searches_of([test])]
+    return [test for test in asked if test != 'distractors']
+
+
 class Exam(NamedTuple):
     """What every model is asked."""
     data: object               # mydatasets.Dataset: the name of the rows, and what searches need

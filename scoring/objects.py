@@ -46,6 +46,11 @@ def asking_masks(data):
     return data._replace(tests=tests, asked=MASK)
 
 
+def asked(data, task):
+    """The data set as a network of this task is asked."""
+    return asking_masks(data) if task == MASK else data
+
+
 def _with_black(images):
     """Monochrome images with masks of what is not black beside them."""
     found = images()

@@ -1,8 +1,8 @@
 """Rows of what needs no network, with which those of networks are to be compared."""
 from common.quiet import tf
-from scoring import overlap
+from scoring import overlap, rowfile
 from scoring.evaluation import total
-from scoring.rows import rows_of, Sums
+from scoring.rows import add, path, rows_of, Sums
 
 CONSTANT = 'constant'    # always the same number, whatever the image
 
@@ -29,3 +29,11 @@ def rows(data, tests):
             sums = task.sums(y, tf.fill(y.shape, task.constant))
             found += rows_of({}, data, name, Sums({k: float(v) for k, v in sums.items()}, len(y)), CONSTANT)
     return found
+
+
+def record(out, label, data, tests):
+    """Writes these rows into OUT under the label of the data, as far as they are missing."""
+    known = rowfile.find(rowfile.read(path(out, data.task)), dataset=label, settings='')
+    missing = {name: test for name, test in tests.items() if not rowfile.find(known, test=name)}
+    for row in rows(data, missing):
+        add(out, label, row)

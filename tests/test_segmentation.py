@@ -10,6 +10,7 @@ import export
 import mydatasets
 import mymodels
 import predict
+import reproduce
 import toys
 import train2
 import train3
@@ -227,3 +228,31 @@ def test_other_phases_refuse_it_in_one_line(chain, tmp_path):
     words = 'toy', chain[0], chain[1], 'otsu', 'noise', '--output', tmp_path/'x'
     assert 'needed is unet' in error_of(train3.main, *words)
     assert 'holds a classifier' in error_of(evaluate.main, 'toy', chain[1], toys.parents(tmp_path)[0])
+
+
+def test_reproduce_counts_rows_of_masks_in_their_own_file(tmp_path):
+    words = ['toy', '--methods', 'baseline', 'segment', '--out', str(tmp_path)]
+    plan = reproduce.Plan(reproduce.parse(words), 'toy', 0, True)
+    assert plan.parents('segment') == ['unet', 'unet'] and plan.task_of('segment-real') == tasks.MASK
+    unit = reproduce.Unit(plan, 'segment', {'original': None})
+    row = {'dataset': 'toy', 'method': 'segment', 'seed': 0, 'test': 'original', 'n': 9,
+           'settings': reproduce.fingerprint(plan, 'segment')}
+    rowfile.append(str(tmp_path/'accuracy.csv'), {**row, 'correct': 1, 'accuracy': 0.1})
+    assert reproduce.missing_tests(unit) == ['original']
+    rowfile.append(str(tmp_path/'scores.csv'), {**row, 'score': 'iou', 'value': 0.9, 'unit': 'share'})
+    assert reproduce.missing_tests(unit) == []
+    more = plan._replace(args=reproduce.parse([*words, '--tests', 'distractors']))
+    tests = reproduce.tests_of(more, 'segment')
+    assert list(tests)[-1] == 'distractors' and len(tests) == 8
+    assert 'add the row segment' in error_of(reproduce.main, 'toy', '--methods', 'baseline', '--tests',
+                                             'distractors', '--out', tmp_path/'r')
+
+
+def test_the_fingerprint_of_a_plan_is_that_of_its_weights(chain, tmp_path):
+    u, _ = chain
+    out = str(tmp_path/'x')
+    words = ['toy', u, u, 'otsu', 'noise', '--epochs', '1', '--steps-per-epoch', '1', '--batchsize', '8']
+    assert train3.main([*words, '--quiet', '--output', out]) == 0
+    mine = weightfiles.read_sidecar(u)['settings']
+    wanted = train3.fingerprint(train3.parse(words), [mine, mine])
+    assert weightfiles.read_sidecar(out)['settings'] == wanted

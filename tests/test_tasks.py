@@ -338,6 +338,7 @@ def test_look_counts_ranges_of_a_number(tmp_path, capsys):
     assert '120 to 129' in printed and 'a number from 120' in printed
 
 
+@pytest.mark.slow
 def test_a_last_layer_for_numbers_is_fitted_by_ridge_regression(tmp_path):
     data = mydatasets.load(gauges(tmp_path, 40), Reading(size=32))
     model = mymodels.classifier(data.shape, data.task, 'MobileNetV3Small', 'none', head='pooled')
@@ -348,6 +349,7 @@ def test_a_last_layer_for_numbers_is_fitted_by_ridge_regression(tmp_path):
     assert found < 2*data.number.spread
 
 
+@pytest.mark.slow
 def test_reproduce_brings_a_folder_of_numbers_to_tables_and_figures(tmp_path, capsys):
     out = tmp_path/'runs'
     words = [gauges(tmp_path/'parts'), '--size', '16', '--batchsize', '8', '--quick', '--quiet', '--methods',

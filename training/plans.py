@@ -6,11 +6,11 @@ from typing import NamedTuple
 import mydatasets
 from common import cli
 from common.errors import UserError
-from common.tasks import ANY_CLASSES
+from common.tasks import ANY_CLASSES, MASK
 from readers import folders, reading
 from readers.reading import Reading
 from training import identity, options, runlog, weightfiles
-from training.recipes import BACKBONES, MAIN, MONOCHROME, PHOTOGRAPHS, RECIPES
+from training.recipes import BACKBONES, MAIN, MONOCHROME, PHOTOGRAPHS, RECIPES, UNET
 
 MASKS = {'unet-otsu': 'otsu', 'unet-snap': 'snap'}   # rows of masks, and how they are binarised
 
@@ -94,6 +94,10 @@ class Plan(NamedTuple):
         """The rows that are asked for, or else the paper's, as far as the task has them."""
         return self.args.methods or [m for m in MAIN if m in self.phases]
 
+    def task_of(self, name):
+        """What the network of a phase is asked for: masks where it is, or began as, that of phase 2."""
+        return MASK if name == 'unet' or self.phases[name].argv[:1] == (UNET,) else self.task
+
     def demand_possible(self, data):
         """Errors: UserError for rows and tests that this data set cannot have."""
         methods, tests = self.methods, self.args.tests
@@ -101,7 +105,10 @@ class Plan(NamedTuple):
             if test in tests and not data.monochrome:
                 raise UserError(f'--tests {test} is for monochrome sets, {self.dataset} is in colour; leave '
                                 'it out')
-        if 'real' in methods and not data.monochrome and data.backgrounds is None:
+        if 'distractors' in tests and all(self.task_of(m) != MASK for m in methods if m in self.phases):
+            raise UserError('--tests distractors is for masks; add the row segment to --methods, or leave it '
+                            'out')
+        if {'real', 'segment-real'} & set(methods) and not data.monochrome and data.backgrounds is None:
             raise UserError(f'{self.dataset} has no photographs for the row `real`; put some into its folder '
                             'backgrounds/, or leave the row out')
         if 'attention' in methods and 'attention' not in self.phases:

@@ -48,6 +48,9 @@ def phases(binarize, best, real, long=LONG):
         'black': phase3('black'),
         'noise': phase3('noise'),
         'real': real,
+        # another task: the U-Net itself, trained to mark the object; its bound as that of the classifier
+        'segment': Phase('train3', (UNET, UNET, binarize, *best, *long)),
+        'segment-real': real and real._replace(argv=(UNET, *real.argv[1:])),
         # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
         # without textures) and of Textures (without the adversary)
         'best-short': phase3('adv', 'textures'),
@@ -76,7 +79,7 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, ('--epochs', '16'))
     'baseline-long': Phase('train1', ('--epochs', '24')),
     'augment': Phase('train1', (*FIELD_LONGER, '--epochs', '24')),
     'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, '--epochs', '16'))}
-del BACKBONES['real']
+del BACKBONES['real'], BACKBONES['segment-real']
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
@@ -98,6 +101,7 @@ RECIPES = {
                'train2': ('--batchsize', '64'),
                'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
-    | dict.fromkeys(['best', 'real', 'augment', 'baseline-long', 'proposal-long', 'textures-long'],
+    | dict.fromkeys(['best', 'real', 'segment', 'segment-real', 'augment', 'baseline-long', 'proposal-long',
+                     'textures-long'],
                     ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
