@@ -9,7 +9,8 @@ import mydatasets
 from common import cli
 from common.errors import guard, UserError
 from report import formats
-from scoring import rowfile
+from report.measures import GAP
+from scoring import challenge, rowfile
 from scoring.arguments import data_arguments, load_data, method_name
 from scoring.evaluation import ASKED, evaluate, Exam, KINDS, precision, searches_of, tests_of
 from scoring.rows import record
@@ -28,8 +29,9 @@ def arguments():
     p.add_argument('--tests', nargs='+', choices=ASKED, default=[], help='also: unseen, backgrounds that '
                    'training knows nothing of, with and without a halo around the object; attack, by '
                    'generators trained against these weights (monochrome sets); pixels, the worst background '
-                   'of each image that ascent on its pixels finds; worst, right on every one of a fixed set. '
-                   'The last three are upper bounds on robust accuracy, and take minutes')
+                   'of each image that ascent on its pixels finds; worst, right on every one of a fixed set '
+                   '(these three are upper bounds on robust accuracy, and take minutes); mixed, the '
+                   'Backgrounds Challenge: objects on backgrounds of other photographs, and either alone')
     p.add_argument('--unseen', action='store_true', help='the same as --tests unseen')
     p.add_argument('--adversarial', action='store_true', help='the same as --tests attack')
     data_arguments(p)
@@ -54,6 +56,9 @@ def table(names, found):
         six = [r['accuracy'] for r in rows if r['test'] in mybackgrounds.PATTERNS]
         if len(six) == len(mybackgrounds.PATTERNS):
             texts['mean of six'] = f'{100*sum(six)/len(six):.2f}'
+        mixed = {r['test']: r['accuracy'] for r in rows if r['test'] in challenge.MIXED}
+        if mixed:
+            texts[GAP] = f'{100*(mixed["mixed-same"] - mixed["mixed-rand"]):.2f}'
     tests = list(dict.fromkeys(t for texts in cells for t in texts))
     lines = [[name, *(texts.get(t, '') for t in tests)] for name, texts in zip(names, cells)]
     columns = ['weights', *tests]

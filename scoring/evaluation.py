@@ -3,10 +3,12 @@ import contextlib
 import functools
 from typing import NamedTuple
 
+import numpy as np
+
 import mydatasets
 from common.errors import UserError
 from common.quiet import keras, tf
-from scoring import adversary, objects, pixels, unseen, worst
+from scoring import adversary, challenge, objects, pixels, unseen, worst
 from scoring.rows import accuracy_row
 
 BATCH = 500   # divides the tests: every size is compiled
@@ -16,9 +18,11 @@ KINDS = 'classifier', 'attention'   # of networks that have an accuracy
 SEARCHES = {'attack': lambda model, data, seed: adversary.attack(model, data, seed),
             'pixels': lambda model, data, seed: pixels.pixels(model, data, seed),
             'worst': lambda model, data, seed: worst.worst(model, data, mydatasets.HALO),
-            'worst-nohalo': lambda model, data, seed: worst.worst(model, data, 0)}
-# and by which names they, and the unseen families, are asked for
-ASKED = {'unseen': (), 'attack': ('attack',), 'pixels': ('pixels',), 'worst': ('worst', 'worst-nohalo')}
+            'worst-nohalo': lambda model, data, seed: worst.worst(model, data, 0),
+            challenge.ALL: lambda model, data, seed: challenge.standing(model, data)}
+# and by which names they, the unseen families and those of the Backgrounds Challenge, are asked for
+ASKED = {'unseen': (), 'attack': ('attack',), 'pixels': ('pixels',), 'worst': ('worst', 'worst-nohalo'),
+         'mixed': (challenge.ALL,)}
 
 
 @contextlib.contextmanager
@@ -45,11 +49,24 @@ def counter(model):
     return correct
 
 
+@functools.lru_cache(maxsize=1)
+def answerer(model):
+    """x -> its classes, traced once whatever the batch size."""
+    return tf.function(lambda x: tf.argmax(model(x, training=False), 1, output_type=tf.int32),
+                       input_signature=[tf.TensorSpec(model.input_shape, tf.float32)])
+
+
 def accuracy(model, test, batchsize=BATCH):
     """(right answers, images) of a classifier on one mydatasets.Test."""
     correct = counter(model)
     right = sum(int(correct(batch['x'], batch['y'])) for batch in test.batches(batchsize))
     return right, len(test.images())
+
+
+def answers(model, test, batchsize=BATCH):
+    """(n,) the class that a classifier gives to each image of one Test."""
+    answer = answerer(model)
+    return np.concatenate([answer(batch['x']).numpy() for batch in test.batches(batchsize)])
 
 
 def tests_of(data, asked=()):
@@ -63,7 +80,8 @@ def tests_of(data, asked=()):
         adversary.demand_monochrome(data)
     if {'pixels', 'worst'} & set(asked):
         objects.known(data)
-    return dict(data.tests) | (unseen.tests(data) if 'unseen' in asked else {})
+    return (dict(data.tests) | (unseen.tests(data) if 'unseen' in asked else {})
+            | (challenge.tests(data) if 'mixed' in asked else {}))
 
 
 def searches_of(asked):
