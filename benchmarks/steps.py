@@ -23,7 +23,7 @@ from common import binarization, geometry
 from common.keys import Key
 from common.quiet import keras, tf
 from mydatagen import augmenter, to_float
-from training import start
+from training import phase2, start
 from training.steps import supervised_step
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -58,8 +58,8 @@ def masks_step(shape, job, augment):
     frozen, unet = mymodels.classifier(shape, CLASSES), mymodels.unet(shape)
     frozen.trainable = False
     optimizer = start.adam(job, unet.trainable_variables, job.args.lr)
-    return whole(start.augmented(augment), train2.make_step(
-        unet, frozen, optimizer, train2.filler('border', shape), job.args, tf.constant(0.2)))
+    return whole(start.augmented(augment), phase2.make_step(
+        unet, frozen, optimizer, phase2.filler('border', shape), job.args, tf.constant(0.2)))
 
 
 def against(back, shape, job, augment):

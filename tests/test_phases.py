@@ -21,7 +21,7 @@ from mybackgrounds import Adversary
 from mydatagen import augmenter
 from readers.reading import Reading
 from toys import CLASSES, moved, SHAPE, values
-from training import restarts, steps, weightfiles
+from training import phase2, restarts, steps, weightfiles
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main}
 
@@ -71,7 +71,7 @@ def test_phase2_moves_the_mask_network_but_not_the_classifier():
     f.trainable = False
     before_f, before_u = values(f), values(u)
     args = train2.parse(['toy', 'f'])
-    step = train2.make_step(u, f, adam(u.trainable_variables), mybackgrounds.border_colour, args, 0.2)
+    step = phase2.make_step(u, f, adam(u.trainable_variables), mybackgrounds.border_colour, args, 0.2)
     losses = step(photos(), Key.of(0))
     assert all(moved(before_u, u)) and not any(moved(before_f, f))
     assert set(losses) == {'ce', 'excess', 'tv', 'area'}
@@ -140,7 +140,7 @@ def test_the_total_variation_moves_masks_where_it_has_a_weight():
         f, u = classifier(), mymodels.unet(SHAPE, 4)
         f.trainable = False
         args = train2.parse(['toy', 'f', '--total-variation', weight])
-        step = train2.make_step(u, f, sgd(u.trainable_variables, 0.1), mybackgrounds.border_colour, args, 0.2)
+        step = phase2.make_step(u, f, sgd(u.trainable_variables, 0.1), mybackgrounds.border_colour, args, 0.2)
         step(photos(), Key.of(0))
         found.append(values(u))
     assert any(not np.array_equal(a, b) for a, b in zip(*found))

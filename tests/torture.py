@@ -8,7 +8,6 @@ of a run that was left alone. After every kill all files are read. The last line
 differences, 0 unreadable files".
 """
 import argparse
-import functools
 import glob
 import json
 import os
@@ -32,6 +31,7 @@ import train2  # noqa: E402
 import train3  # noqa: E402
 import train_att  # noqa: E402
 from scoring import rowfile  # noqa: E402
+from training import phase2  # noqa: E402
 
 MAINS = {'train1': train1.main, 'train2': train2.main, 'train3': train3.main, 'train_att': train_att.main,
          'reproduce': reproduce.main}
@@ -65,12 +65,12 @@ def command(name, folder, output, resume):
 
 def collapse_first():
     """The first attempt of phase 2 starts with masks that stand still at 0."""
-    train, unet = train2.train, mymodels.unet
+    train, bias = phase2.train, mymodels.MASK_BIAS
 
-    def collapsing(args, data, classifier, fingerprint, attempt, began):
-        mymodels.unet = unet if attempt else functools.partial(unet, bias=-20.)
-        return train(args, data, classifier, fingerprint, attempt, began)
-    train2.train = collapsing
+    def collapsing(job, classifier, attempt, snapshots=None):
+        mymodels.MASK_BIAS = bias if attempt else -20.
+        return train(job, classifier, attempt, snapshots)
+    phase2.train = collapsing
 
 
 def child(name, folder, output, resume):
