@@ -47,6 +47,7 @@ class Foreign(NamedTuple):
     net: object                 # Keras model, or function of images
     side: int | None            # of its images; None: any
     outputs: int                # 1: one number between two classes
+    logits: bool                # are its answers known to be logits?
     architecture: dict | None   # Keras' own JSON, of the network as it was saved
 
 
@@ -57,13 +58,14 @@ def read(path):
     if os.path.isdir(path):
         net, image, answer = savedmodels.read(path)
         side, outputs = _side(image.shape, image.dtype, name), _outputs(answer, name)
-        return Foreign(path, 'savedmodel', net, side, outputs, None)
+        return Foreign(path, 'savedmodel', net, side, outputs, False, None)
     if ending not in kerasfiles.FORMATS:
         raise UserError(f'{name} is neither weights of this project nor .keras, .h5 or a SavedModel; check '
                         'the path')
     model, architecture = kerasfiles.read(path)
     side, outputs = _checked(model, name)
-    return Foreign(path, kerasfiles.FORMATS[ending], as_logits(model), side, outputs, architecture)
+    opened, logits = as_logits(model)
+    return Foreign(path, kerasfiles.FORMATS[ending], opened, side, outputs, logits, architecture)
 
 
 def _checked(model, name):
@@ -103,17 +105,19 @@ def _outputs(shape, name):
 # Outputs
 
 def as_logits(model):
-    """The model without the softmax or sigmoid at its end, where a last layer has one: the logarithm of a
+    """(the model without the softmax or sigmoid at its end, whether it had one): the logarithm of a
     probability that rounds to 0 or 1 has no gradient."""
     last = model.outputs[0]._keras_history.operation
     if isinstance(last, keras.Model):
-        as_logits(last)   # an activation inside is changed in place; anything else is seen by its values
-    elif getattr(last, 'activation', None) in (keras.activations.softmax, keras.activations.sigmoid):
+        inside, logits = as_logits(last)
+        return model, logits and inside is last   # changed in place; other ends are told by their values
+    if getattr(last, 'activation', None) in (keras.activations.softmax, keras.activations.sigmoid):
         last.activation = keras.activations.linear
-    elif isinstance(last, layers.Softmax) or type(last).__module__ == 'keras.src.ops.nn' \
+        return model, True
+    if isinstance(last, layers.Softmax) or type(last).__module__ == 'keras.src.ops.nn' \
             and type(last).__name__ in ('Softmax', 'Sigmoid'):
-        return keras.Model(model.inputs, last.input)
-    return model
+        return keras.Model(model.inputs, last.input), True
+    return model, False
 
 
 def look_like_probabilities(values):
@@ -173,7 +177,7 @@ def imported(shape, settings, name, room):
     """The classifier of a sidecar. settings: its architecture, input, output and order; room: numbers that
     its weights hold. Errors: UserError."""
     how = How(settings['input'], settings.get('output', OUTPUTS[0]), settings.get('order'))
-    return built(as_logits(restored(settings, name, room)), shape[0], how, name)
+    return built(as_logits(restored(settings, name, room))[0], shape[0], how, name)
 
 
 def restored(settings, name, room):

@@ -129,6 +129,19 @@ def partners(images):
     return drawn
 
 
+def further(images):
+    """(k,) how much further the background of each of the Lenders is from one of another class than from one
+    of its own, as mean absolute differences of pixels in [0, 1]. About 0: nothing tells the classes."""
+    found, apart = lenders(images), []
+    for j, (b, y) in enumerate(zip(found.b, found.y)):
+        random = np.random.RandomState([SEED, found.rows[j], 1])
+        own = np.setdiff1d(np.flatnonzero(found.y == y), [j])
+        two = found.b[[random.choice(np.flatnonzero(found.y != y)), random.choice(own)]]
+        other, same = np.mean(np.abs(two.astype(np.int16) - b), (1, 2, 3))/255
+        apart.append(other - same)
+    return np.array(apart)
+
+
 # Tests
 
 def subjects(data):
