@@ -25,7 +25,7 @@ from readers.splits import limited
 from report import audits as pages
 from report import formats
 from scoring import audits, convention, evaluation, overlap, rows
-from training import imports, phase2, restarts, finish, start, weightfiles
+from training import finish, imports, phase2, restarts, start, weightfiles
 
 MAX_LIST = 1_000_000   # bytes of --classes
 
@@ -38,8 +38,8 @@ def arguments():
     p.add_argument('dataset', help='folder:PATH with train/<class>/, test*/<class>/ and, if there are any, '
                    'masks/')
     p.add_argument('--masks', default='given', metavar='given|learn|WEIGHTS',
-                   help='those of the folder; learn: by phase 2, from the loss of this very network; or those '
-                   'of the weights of phase 2, for another network that is to stand beside this one')
+                   help='those of the folder; learn: by phase 2, from the loss of this very network; or '
+                   'those of WEIGHTS of phase 2, for another network that is to stand beside this one')
     p.add_argument('--epochs', type=cli.whole(1), default=10, help='of --masks learn')
     p.add_argument('--worst', type=cli.whole(1), metavar='N',
                    help='also the worst background of N photographs that ascent on its pixels finds: '
@@ -151,8 +151,9 @@ def learn(subject, job, model):
     model.trainable = False
     job = job.settled(batchsize=min(32 if job.data.shape[0] >= mymodels.BIG else 64, len(job.data.train)))
     unet, history, area = restarts.twice(job, lambda attempt: phase2.train(job, model, attempt))
-    finish.write(job, finish.Outcome(unet, 'unet', 'unet', history, phase2.network_of(job.args, job.data.shape),
-                                     {'classifier': subject.path}, more={'area': area}))
+    network = phase2.network_of(job.args, job.data.shape)
+    finish.write(job, finish.Outcome(unet, 'unet', 'unet', history, network, {'classifier': subject.path},
+                                     more={'area': area}))
 
 
 def found_by(unet, data):

@@ -4,7 +4,6 @@ Before Keras is let in, in its safe mode, sizes are bounded and the architecture
 but Keras' own layers, operations and initialisers may stand in it, and it may ask for no more room than its
 weights fill.
 """
-import copy
 import json
 import math
 import os
@@ -56,9 +55,14 @@ def read(path):
 
 def architecture_of(model):
     """JSON (a dict) that `rebuilt` takes."""
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
-    config.pop('compile_config', None)
-    return config
+    return _uncompiled(json.loads(json.dumps(keras.saving.serialize_keras_object(model))))
+
+
+def _uncompiled(config):
+    """Without losses and metrics, which may be custom: of models inside models too. A copy."""
+    if isinstance(config, dict):
+        return {k: _uncompiled(v) for k, v in config.items() if k != 'compile_config'}
+    return [_uncompiled(v) for v in config] if isinstance(config, list) else config
 
 
 def rebuilt(config, name, room=None):
@@ -66,12 +70,10 @@ def rebuilt(config, name, room=None):
 
     Errors: UserError; and whatever Keras raises.
     """
-    config = {k: v for k, v in config.items() if k != 'compile_config'}   # losses and metrics, perhaps custom
-    demand_plain(config, name)
+    demand_plain(_uncompiled(config), name)
 
     def build():
-        own = copy.deepcopy(config)   # Keras changes it
-        return keras.saving.deserialize_keras_object(own, safe_mode=True)
+        return keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
     if room is not None:
         _demand_room(build, name, room)
     return build()

@@ -17,7 +17,7 @@ CHANCE = 1.5        # times 1/classes: an accuracy below is one of guessing
 
 
 class Convention(NamedTuple):
-    """What was found out about a network of these classes, which stand in the order of its outputs."""
+    """What was found out about a network of these classes, where there were several orders to try."""
     model: object        # [0, 1] -> logits, as scores take it
     how: foreign.How
     found: dict          # {input: accuracy on some training photographs}; of those that were tried
@@ -62,7 +62,8 @@ def convention(network, data, listed=None, told=None):
             right, n = evaluation.accuracy(model, test)
             found[word] = max(found.get(word, 0.), right/n)
             if right > most:
-                best, most = Convention(model, foreign.How(word, output, order), found, n, names), right
+                how = foreign.How(word, output, order)
+                best, most = Convention(model, how, found, n, names if len(orders) > 1 else ()), right
     demand_better_than_chance(name, found[best.how.input], classes)
     return best
 

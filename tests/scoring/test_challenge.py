@@ -11,21 +11,8 @@ from mydatagen import Images, to_float
 from report import measures, pages, selection, statistics
 from scoring import challenge, evaluation
 
-SIDE, CLASSES = 16, 4
-COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]])
-
-
-def coloured(n, seed, ground=None, thing=None):
-    """Photographs of squares on a ground, and their masks: the colours are those of the class, or, where
-    `ground` or `thing` is false, of a random one."""
-    random = np.random.RandomState(seed)
-    y = np.arange(n, dtype=np.int32) % CLASSES
-    grounds, things = (y if own else random.randint(CLASSES, size=n) for own in (ground, thing))
-    m = np.zeros((n, SIDE, SIDE, 1), np.uint8)
-    for one, (r, c) in zip(m, random.randint(1, SIDE - 8, (n, 2))):
-        one[r:r + 7, c:c + 7] = 255
-    x = np.where(m > 0, 255 - COLOURS[things][:, None, None], COLOURS[grounds][:, None, None])
-    return Images(np.clip(x + random.randint(-30, 31, x.shape), 0, 255).astype(np.uint8), y, m)
+SIDE, CLASSES = 16, len(toys.COLOURS)
+coloured = toys.coloured
 
 
 def of(images, name='photos'):
