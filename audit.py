@@ -17,7 +17,7 @@ from typing import NamedTuple
 import mydatasets
 import mymodels
 from common import cli
-from common.errors import guard, UserError
+from common.errors import BrokenRun, guard, UserError
 from common.files import printable
 from readers import foreign, kerasfiles, reading
 from readers.reading import Reading
@@ -138,19 +138,27 @@ def known(args, subject, data):
 
 def mask_job(args, subject):
     """(name of the masks, the run of phase 2 that finds them; None where they are there already)."""
-    output = os.path.join(args.out, 'masks-' + subject.about['sha256'][:8])
+    output = os.path.join(args.out, os.path.splitext(subject.name)[0] + '-masks')
     words = [args.dataset, subject.path, '--epochs', str(args.epochs), '--output', output, '--resume',
              '--precision', 'float32', *subject.reading.words(), *(['--quiet'] if args.quiet else [])]
     own = phase2.parse(words)
-    return output, start.begin(own, phase2.fingerprint(own, [subject.about.get('settings', 'foreign')]),
-                               {'classifier': subject.about})
+    settings = phase2.fingerprint(own, [subject.about.get('settings', imports.METHOD)])
+    try:
+        return output, start.begin(own, settings, {'classifier': subject.about})
+    except UserError as e:   # of another network, perhaps
+        raise UserError(f'{e} (or give audit.py another --out)') from e
 
 
 def learn(subject, job, model):
     """Phase 2 on this network. Errors: BrokenRun."""
     model.trainable = False
     job = job.settled(batchsize=min(32 if job.data.shape[0] >= mymodels.BIG else 64, len(job.data.train)))
-    unet, history, area = restarts.twice(job, lambda attempt: phase2.train(job, model, attempt))
+    try:
+        unet, history, area = restarts.twice(job, lambda attempt: phase2.train(job, model, attempt))
+    except BrokenRun as e:
+        raise BrokenRun(f'no masks are found from {printable(subject.path)} ({str(e).partition(";")[0]}): '
+                        'one that follows the background needs no object; put masks into the folder, or give '
+                        "the WEIGHTS of another network's phase 2 with --masks") from e
     network = phase2.network_of(job.args, job.data.shape)
     finish.write(job, finish.Outcome(unet, 'unet', 'unet', history, network, {'classifier': subject.path},
                                      more={'area': area}))

@@ -149,7 +149,7 @@ def verdict(name, findings):
     lost = Measure.of(plain - mean_right(findings))
     share = lost.value/max(plain.mean(), 1e-9)
     word = 'hardly' if share < HARDLY else 'partly' if share < PARTLY else 'heavily'
-    said = [f'{name} leans {word} on the background: {_points(lost.value)} of {_points(plain.mean())} points '
+    said = [f'{name} {word} leans on the background: {_points(lost.value)} of {_points(plain.mean())} points '
             f'(± {100*lost.half:.1f}) are lost when only the background changes.']
     right = plain > 0
     turned = np.mean(findings.turned[right] >= 0) if right.any() else 0.

@@ -22,8 +22,10 @@ class Looks(NamedTuple):
     heat: np.ndarray     # (k, h, w) in [0, 1]
 
     def leaning(self):
-        """Numbers of the SHOWN that lean most on their background, the first most."""
-        return np.argsort(self.inside, kind='stable')[:SHOWN]
+        """Numbers of the SHOWN that lean most on their background, the first most: whose object gets the
+        least of the look for its size. Photographs without a mask of anything come last."""
+        share = np.where(self.area > 0, self.inside/np.maximum(self.area, 1e-9), np.inf)
+        return np.argsort(share, kind='stable')[:SHOWN]
 
 
 class Findings(NamedTuple):

@@ -43,10 +43,10 @@ def pixels():
     return toys.coloured(64, 1, True, True)
 
 
-def trained(end, prepare=lambda x: 255*x, outputs=4, epochs=12):
+def trained(end, prepare=lambda x: 255*x, outputs=4, ground=True):
     """A small network on images that `prepare` makes of [0, 1], its last layer or layers made by `end`."""
     keras.utils.set_random_seed(0)
-    images = toys.coloured(256, 3, True, True)
+    images = toys.coloured(256, 3, ground, True)
     x = np.asarray(prepare(to_float(images.x)))
     inputs = keras.Input((16, 16, 3))
     hidden = L.Conv2D(8, 3, strides=2, activation='relu')(inputs)
@@ -54,7 +54,7 @@ def trained(end, prepare=lambda x: 255*x, outputs=4, epochs=12):
     net = keras.Model(inputs, end(hidden))
     loss = keras.losses.SparseCategoricalCrossentropy() if outputs > 1 else keras.losses.BinaryCrossentropy()
     net.compile(keras.optimizers.Adam(3e-3), loss)
-    net.fit(x, images.y if outputs > 1 else images.y % 2, 32, epochs, verbose=0)
+    net.fit(x, images.y if outputs > 1 else images.y % 2, 32, 12, verbose=0)
     return net
 
 
@@ -135,6 +135,27 @@ def test_the_input_is_found_or_called_unsure(data, tmp_path, word):
     assert ('unsure' in found.line()) == (found.lead < convention.SURE)
 
 
+APPLICATIONS = {'MobileNet': '0..1', 'EfficientNetB0': '0..255', 'MobileNetV2': '-1..1', 'VGG16': 'caffe',
+                'DenseNet121': 'torch'}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', APPLICATIONS)
+def test_a_network_of_keras_applications_is_recognised_or_told_as_unsure(world, tmp_path, name):
+    word, images = APPLICATIONS[name], toys.coloured(128, 3, True, True)
+    net = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=4)
+    for layer in net.layers:
+        if isinstance(layer, L.BatchNormalization):
+            layer.momentum = 0.5   # its statistics have but some steps
+    net.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy())
+    x = np.repeat(np.repeat(PREPARE[word](to_float(images.x)), 2, 1), 2, 2)
+    net.fit(x, images.y, 32, 6, verbose=0)
+    net.save(tmp_path/'n.keras')
+    data = toys.load(f'folder:{world}/photos', size=32)
+    found = convention.convention(foreign.read(str(tmp_path/'n.keras')), data, CLASSES)
+    assert found.how.input == word or 'unsure' in found.line()
+
+
 ENDS = {'softmax in the last layer': (lambda x: L.Dense(4, activation='softmax')(x), 4),
         'a layer of softmax': (lambda x: L.Softmax()(L.Dense(4)(x)), 4),
         'an operation': (lambda x: keras.ops.softmax(L.Dense(4)(x)), 4),
@@ -180,10 +201,10 @@ def test_an_audit_prints_its_measures_and_a_verdict_and_writes_one_page(world, s
     assert run(world, stranger) == 0
     out = capsys.readouterr().out
     for text in ('input: 0..255', 'Only-BG-T', 'Mixed-Rand', 'background gap', 'unseen, no halo',
-                 'stranger.keras leans', 'of 10 photographs change', 'next: python audit.py', '--import'):
+                 'leans on the background', 'of 10 photographs change', 'next: python audit.py', '--import'):
         assert text in out, text
     page = (world/'out/report.html').read_text()
-    assert page.count('data:image/png;base64,') == 3 and all(t in page for t in ('Only-BG-B', 'keras leans'))
+    assert page.count('data:image/png;base64,') == 3 and all(t in page for t in ('Only-BG-B', 'leans on'))
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     [entry] = json.loads((world/'out/audits.json').read_text())
     plain, gap = entry['measures']['test'], entry['measures']['background gap']
@@ -245,7 +266,7 @@ def test_masks_are_learnt_from_the_very_network_also_of_a_savedmodel_and_once(wo
         assert run(world, world/'served', '--masks', 'learn', '--epochs', '1', out='learnt') == 0
     [entry] = json.loads((world/'learnt/audits.json').read_text())
     assert entry['masks'].startswith('learnt ') and entry['input'] == '0..255'
-    unet = next(str(p) for p in (world/'learnt').glob('masks-*.json')).removesuffix('.json')
+    unet = str(world/'learnt/served-masks')
     out = capsys.readouterr().out
     assert 'is complete; nothing to do' in out and 'ask for it as a .keras file' in out
     assert run(world, stranger, '--masks', unet, '--quiet', out='learnt') == 0   # with the same masks
@@ -490,3 +511,21 @@ def test_functions_that_only_save_and_restore_may_name_files_and_nothing_else():
         'RemoteCall', '_Send', 'NoSuchOperation', 'CacheDataset', 'DebugIdentity'))
     assert all(savedmodels._harmless(op, {}) for op in ('Conv2D', 'Softmax', 'VarHandleOp', 'StatelessIf'))
     assert kerasfiles.MAX_CONFIG < weightfiles.MAX_SIDECAR_BYTES
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_work_as_they_stand_there(world, tmp_path, monkeypatch):
+    with open(os.path.join(toys.ROOT, 'docs', 'audit.md'), encoding='utf-8') as f:
+        block = re.search(r'<!-- commands: a test runs these -->\n```\n(.*?)```', f.read(), re.S).group(1)
+    trained(lambda x: L.Dense(4, activation='softmax')(x), ground=False).save(tmp_path/'model.keras')
+    monkeypatch.chdir(tmp_path)
+    mains = {'audit.py': audit.main, 'train3.py': train3.main, 'export.py': export.main}
+    for line in block.splitlines():
+        _, script, *words = line.replace('PATH', f'{world}/photos').split()
+        few = {'audit.py': ['--size', '16', '--epochs', '2'], 'train3.py': ['--size', '16', '--quiet'],
+               'export.py': []}
+        assert mains[script]([*words, *few[script]]) == 0, line
+    assert {'mended.keras', 'audits', 'saved', 'model.keras'} == set(os.listdir())
+    masks = [e['masks'] for e in json.loads((tmp_path/'audits/audits.json').read_text())]
+    assert masks[0] == masks[1] != 'given'
+    assert keras.models.load_model('mended.keras').input_shape == (None, 16, 16, 3)
