@@ -57,6 +57,8 @@ def read(path):
     name, ending = printable(path), os.path.splitext(path)[1]
     if os.path.isdir(path):
         net, image, answer = savedmodels.read(path)
+        if image.dtype != tf.float32:
+            raise UserError(f'{name} takes numbers of {image.dtype.name}, needed is float32; export it so')
         side, outputs = _side(image.shape, image.dtype, name), _outputs(answer, name)
         return Foreign(path, 'savedmodel', net, side, outputs, False, None)
     if ending not in kerasfiles.FORMATS:

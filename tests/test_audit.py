@@ -135,7 +135,7 @@ def test_the_input_is_found_or_called_unsure(data, tmp_path, word):
     assert ('unsure' in found.line()) == (found.lead < convention.SURE)
 
 
-APPLICATIONS = {'MobileNet': '0..1', 'EfficientNetB0': '0..255', 'MobileNetV2': '-1..1', 'VGG16': 'caffe',
+APPLICATIONS = {'MobileNet': '0..1', 'EfficientNetB0': '0..255', 'MobileNetV2': '-1..1', 'ResNet50': 'caffe',
                 'DenseNet121': 'torch'}
 
 

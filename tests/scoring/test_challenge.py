@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+import evaluate
 import mydatasets
 import mymodels
 import toys
@@ -121,6 +122,10 @@ def test_it_is_asked_for_like_the_other_tests_and_standing_is_by_hand(networks):
     tests = evaluation.tests_of(data, ['mixed'])
     exam = evaluation.Exam(data, tests, evaluation.searches_of(['mixed']), 'mine')
     rows = {r['test']: r for r in evaluation.evaluate(net, {}, exam)}
+    table = evaluate.table(['net'], [list(rows.values())])
+    shown = dict(zip(table.columns, table.rows[0]))
+    gap = 100*(rows['mixed-same']['correct'] - rows['mixed-rand']['correct'])/24
+    assert shown['background gap'] == f'{gap:.2f}' and shown['only-bg-t'].endswith('/24')
     assert list(rows) == ['test', *challenge.ALONE, *challenge.MIXED, 'mixed-all']
     found, every = challenge.lenders(images), challenge.partners(images)['mixed-all']
     x, m = to_float(images.x), tf.cast(images.m > 0, tf.float32)
