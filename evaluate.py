@@ -13,7 +13,8 @@ import mydatasets
 from common import cli, tasks
 from common.errors import guard, UserError
 from report import formats, naming
-from scoring import objects, references, rowfile
+from report.measures import GAP
+from scoring import challenge, objects, references, rowfile
 from scoring.arguments import data_arguments, load_data, method_name
 from scoring.evaluation import (ASKED, evaluate, Exam, KINDS, KINDS_OF, precision, searches_of, tests_of)
 from scoring.rows import record
@@ -34,8 +35,9 @@ def arguments():
                    'training knows nothing of, with and without a halo around the object; distractors, '
                    'photographs on which other objects and textures were pasted; attack, by '
                    'generators trained against these weights (monochrome sets); pixels, the worst background '
-                   'of each image that ascent on its pixels finds; worst, right on every one of a fixed set. '
-                   'The last three are upper bounds on robust accuracy, and take minutes')
+                   'of each image that ascent on its pixels finds; worst, right on every one of a fixed set '
+                   '(these three are upper bounds on robust accuracy, and take minutes); mixed, the '
+                   'Backgrounds Challenge: objects on backgrounds of other photographs, and either alone')
     p.add_argument('--unseen', action='store_true', help='the same as --tests unseen')
     p.add_argument('--adversarial', action='store_true', help='the same as --tests attack')
     data_arguments(p)
@@ -77,6 +79,9 @@ def table(names, found, task):
         if len(six) == len(mybackgrounds.PATTERNS):
             mean = sum(six)/len(six)
             texts['mean of six'] = f'{100*mean:.2f}' if unit is None else tasks.text(mean, unit, 2)
+        mixed = {r['test']: r['accuracy'] for r in rows if r['test'] in challenge.MIXED}
+        if mixed:
+            texts[GAP] = f'{100*(mixed["mixed-same"] - mixed["mixed-rand"]):.2f}'
     tests = list(dict.fromkeys(t for texts in cells for t in texts))
     lines = [[name, *(texts.get(t, '') for t in tests)] for name, texts in zip(names, cells)]
     columns = ['weights', *tests]

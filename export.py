@@ -1,31 +1,25 @@
 """Networks for other programs: a file whose input is raw pixels 0..255, checked against the network."""
 import argparse
-import contextlib
 import importlib.util
-import io
 import os
 import sys
-import tempfile
-import warnings
 
 import numpy as np
 
-import mymodels
 from common import cli
-from common.crops import crop_largest
 from common.errors import brief, guard, UserError
 from common.files import printable, whole_file, whole_folder
-from common.quiet import silence, keras, tf
+from common.quiet import tf
 from readers import folders, frames
 from scoring.agreement import MARGIN, agreement
 from scoring.evaluation import precision
-from training import weightfiles
-from keras import layers
+from training import imports, weightfiles
+from training.exports import deployed, plain, READ, WITH_CLASSES, WRITE
 
 ENDINGS = {'keras': '.keras', 'savedmodel': '-savedmodel', 'tflite': '.tflite', 'onnx': '.onnx'}
+OWN = 'own'
 PACKAGES = {'onnx': ('tf2onnx', 'onnx', 'onnxruntime')}   # beside the pinned requirements
 OUTPUTS = {**dict.fromkeys(weightfiles.MASKS, 'mask'), 'regressor': 'value'}   # others: probabilities
-WITH_CLASSES = 'classifier', 'attention'
 SQUARE = {'crop': 'the central square of a photograph',
           'pad': 'a whole photograph, padded to a square with the colour of its border'}
 IMAGES = 8               # random ones that the file has to agree on
@@ -40,8 +34,9 @@ def arguments():
         description=__doc__, epilog='example: python export.py saved/PATH-adv-textures-0 --format tflite',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('weights', help='of any of the trainers')
-    p.add_argument('--format', choices=ENDINGS, required=True,
-                   help='a Keras file, a TensorFlow SavedModel (a folder), TFLite (LiteRT), or ONNX')
+    p.add_argument('--format', choices=(*ENDINGS, OWN), required=True,
+                   help='a Keras file, a TensorFlow SavedModel (a folder), TFLite (LiteRT), or ONNX; own: a '
+                   'network of audit.py --import, as the file that it was and with the input that it had')
     p.add_argument('--output', metavar='FILE', help='to write; None: beside the weights, under their name')
     p.add_argument('--logits', action='store_true', help='the output is logits instead of probabilities')
     p.add_argument('--float16', action='store_true',
@@ -54,104 +49,6 @@ def arguments():
 
 def parse(argv=None):
     return cli.parse(arguments(), argv)
-
-
-def deployed(model, kind, logits=False):
-    """The network on raw pixels, float32 (n, h, w, c) in 0..255 -> probabilities, logits, masks, numbers."""
-    x = keras.Input(model.input_shape[1:], name='image')
-    y = model(layers.Rescaling(1/255, name='from_0_to_1')(x))
-    if kind in WITH_CLASSES and not logits:
-        y = layers.Softmax(name='probabilities')(y)
-    if kind == 'regressor':
-        y = layers.Rescaling(model.task.deviation, model.task.mean, name='value')(y)
-    return keras.Model(x, y, name=model.name + '_of_pixels')
-
-
-def plain(model):
-    """The network of Keras' own layers and operations alone, so that its file needs nothing but Keras."""
-    def call(layer, *args, **kwargs):
-        if isinstance(layer, mymodels.CropLargest):
-            return crop_largest(*args[0], layer.tau)
-        return layer(*args, **kwargs)
-    if not any(isinstance(layer, mymodels.CropLargest) for layer in model.layers):
-        return model
-    found = keras.models.clone_model(model, call_function=call)
-    found.set_weights(model.get_weights())
-    return found
-
-
-# Formats. write(model, path, float16), and read(path, threads) -> function of float32 images, by the format's
-# own reader
-
-def write_keras(model, path, float16=False):
-    model.save(path)
-
-
-def read_keras(path, threads=None):
-    model = keras.models.load_model(path, compile=False, safe_mode=True)
-    return lambda x: model(x, training=False).numpy()
-
-
-def write_savedmodel(model, path, float16=False):
-    with contextlib.redirect_stdout(io.StringIO()):
-        model.export(path, format='tf_saved_model', verbose=False)
-
-
-def read_savedmodel(path, threads=None):
-    loaded = tf.saved_model.load(path)   # kept alive by the function: its signature does not own it
-    return lambda x: next(iter(loaded.signatures['serving_default'](tf.constant(x)).values())).numpy()
-
-
-def write_tflite(model, path, float16=False):
-    with tempfile.TemporaryDirectory() as folder, silence():   # its complaints come as exceptions too
-        write_savedmodel(model, folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if float16:
-            converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [
-                tf.float16]
-        data = converter.convert()
-    with open(path, 'wb') as f:
-        f.write(data)
-
-
-def read_tflite(path, threads=None):
-    with warnings.catch_warnings(), silence():
-        warnings.simplefilter('ignore')   # of its move to a package of its own
-        run = tf.lite.Interpreter(path, num_threads=threads)
-    image, output = run.get_input_details()[0]['index'], run.get_output_details()[0]['index']
-    shape = None
-
-    def predict(x):
-        nonlocal shape
-        if x.shape != shape:
-            run.resize_tensor_input(image, x.shape)
-            with silence():
-                run.allocate_tensors()
-            shape = x.shape
-        run.set_tensor(image, x)
-        run.invoke()
-        return run.get_tensor(output)
-    return predict
-
-
-def write_onnx(model, path, float16=False):
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silence():
-        warnings.simplefilter('ignore')
-        signature = [keras.InputSpec(shape=model.input_shape, dtype='float32', name='image')]
-        model.export(path, format='onnx', verbose=False, input_signature=signature)
-
-
-def read_onnx(path, threads=None):
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0   # 0: as many as there are cores
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})[0]
-
-
-WRITE = {'keras': write_keras, 'savedmodel': write_savedmodel, 'tflite': write_tflite, 'onnx': write_onnx}
-READ = {'keras': read_keras, 'savedmodel': read_savedmodel, 'tflite': read_tflite, 'onnx': read_onnx}
 
 
 def demand(args):
@@ -221,7 +118,28 @@ def check(path, args, model, about, photographs):
                             + ', or leave out --float16'*args.float16)
 
 
+def give_back(args):
+    """Writes an imported network as the file that it was. Errors: UserError, and no file is left."""
+    about = weightfiles.read_sidecar(args.weights)
+    format = about.get('network', {}).get('format')
+    if format is None or args.logits or args.float16 or args.check:
+        raise UserError(f'--format {OWN} is for networks of audit.py --import, without other options; take '
+                        'another --format')
+    path = args.output or f'{weightfiles.stem(args.weights)}.{format}'
+    if not path.endswith('.' + format):
+        raise UserError(f'--output {printable(path)} does not end in .{format}; let it')
+    check_output(path, 'keras', args.overwrite)
+    with precision('float32'):
+        model, about = weightfiles.load(args.weights)
+        apart = imports.give_back(path, model, about, TOLERANCE[False])
+    print(f'written: {printable(path)}, {bytes_of(path)/1e6:.2f} MB\n'
+          f'input and output: as the network had them when it was imported ({about["network"]["input"]})\n'
+          f'largest difference from the network on random images: {apart:.1e} of a probability')
+
+
 def run(args):
+    if args.format == OWN:
+        return give_back(args)
     demand(args)
     photographs = pictures(args.check) if args.check else []
     path = args.output or weightfiles.stem(args.weights) + ENDINGS[args.format]

@@ -11,6 +11,7 @@ from common.arrays import read_arrays
 from common.errors import brief, UserError
 from common.folding import fold
 from common.quiet import keras, tf
+from readers.foreign import INPUTS
 from keras import layers
 
 BIG = 128                # from this side on the paper uses VGG19 instead of the small classifier
@@ -32,9 +33,15 @@ def blocks(side):
 
 def learning_rate(network):
     """Adam's rate for a classifier, by the keyword arguments that build it; the same in every phase."""
-    if not network.get('backbone'):
+    if not is_grown(network):
         return SMALL_RATE
-    return POOLED_RATE if network.get('head') == 'pooled' else BACKBONE_RATE
+    fitted = network.get('head') == 'pooled' or 'architecture' in network   # its last layer knows the classes
+    return POOLED_RATE if fitted else BACKBONE_RATE
+
+
+def is_grown(network):
+    """Does a classifier begin with what it has learnt elsewhere: on a backbone, or imported by audit.py?"""
+    return bool(network.get('backbone')) or 'architecture' in network
 
 
 def classifier(shape, task, backbone=None, backbone_weights=None, **network):
@@ -95,26 +102,17 @@ def freeze(model, name, block):
         layer.trainable = False
 
 
-BGR_MEAN = 103.939, 116.779, 123.68   # ImageNet, 0..255 (VGG's release)
-
-
-def _bgr_less_mean(x):
-    """RGB in [0, 1] -> BGR in 0..255 minus the ImageNet mean: the input of VGG and the first ResNets. Of
-    Keras' own parts, so that exported files load where this module is not."""
-    return layers.Rescaling(255., [-m for m in BGR_MEAN])(keras.ops.flip(x, -1))
-
-
 def _preprocessing(name):
     """(layer, keyword arguments of the builder): [0, 1] images -> what this backbone's weights expect."""
     if name.startswith(('MobileNetV3', 'ConvNeXt', 'EfficientNetV2')):
-        return layers.Rescaling(255.), {'include_preprocessing': True}
+        return INPUTS['0..255'](), {'include_preprocessing': True}
     if name.startswith('EfficientNet'):   # version 1 preprocesses inside and has no switch
-        return layers.Rescaling(255.), {}
+        return INPUTS['0..255'](), {}
     if name.startswith('VGG') or name.startswith('ResNet') and 'V2' not in name:
-        return _bgr_less_mean, {}
+        return INPUTS['caffe'](), {}
     if name.startswith('DenseNet'):
-        return layers.Normalization(mean=(0.485, 0.456, 0.406), variance=(0.229**2, 0.224**2, 0.225**2)), {}
-    return layers.Rescaling(2., -1.), {}   # Inception, Xception, MobileNet, NASNet, ResNet V2
+        return INPUTS['torch'](), {}
+    return INPUTS['-1..1'](), {}   # Inception, Xception, MobileNet, NASNet, ResNet V2
 
 
 def backbone_names():

@@ -80,8 +80,8 @@ def parse(argv=None):
 
 
 def fingerprint(args, parents, rate=None):
-    """rate: of the classifier where it stands on a backbone. It counts, and so do soft masks: both were
-    computed otherwise before, and no recorded row has either."""
+    """rate: of the classifier where it stands on a backbone or was imported. It counts, and so do soft masks:
+    both were computed otherwise before, and no recorded row has either."""
     kind = args.unet if args.unet in WITHOUT_UNET else 'unet'
     more = {}
     if rate:
@@ -263,7 +263,7 @@ def run(args):
     about = {role: weightfiles.read_sidecar(path) for role, path in paths.items()}
     network = about['classifier'].get('network', {})
     rate, settings = mymodels.learning_rate(network), [a.get('settings') for a in about.values()]
-    mine = fingerprint(args, settings, rate if network.get('backbone') else None)
+    mine = fingerprint(args, settings, rate if mymodels.is_grown(network) else None)
     job = start.begin(args, mine, about)
     if job is None:
         return

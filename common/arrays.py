@@ -11,16 +11,7 @@ MAX_ITEMS = 10_000   # groups and arrays in a file
 def read_arrays(model, path):
     """Keras's own reader, after a look that the file holds just the arrays that the network has room for."""
     expected = sorted(tuple(v.shape) for v in model.weights)   # the states of dropout are not saved
-    found = []
-    if not os.path.isfile(path):
-        raise UserError(f'no weights {path}; check the path')
-    try:
-        with h5py.File(path, 'r') as f:
-            _collect(f, found)
-    except Exception as e:  # damage makes h5py raise nearly anything
-        raise UserError(f'{path} is no readable weights file ({brief(e)}); copy it again or train '
-                        'again') from e
-    found = [item for item in found if item]   # groups left None
+    found = arrays_of(path, path)
     if sorted(s for s, _ in found) != expected or any(k not in 'fiu' for _, k in found):
         raise UserError(f'{path} holds other arrays than the network has; give weights of this network')
     try:
@@ -28,6 +19,20 @@ def read_arrays(model, path):
     except Exception as e:  # Keras raises whatever its parts raise
         raise UserError(f'{path} does not fit the network ({brief(e)}); train '
                         'again') from e
+
+
+def arrays_of(path, name):
+    """[(shape, kind of numbers)] of the arrays in a file. name: of it, in errors. Errors: UserError."""
+    found = []
+    if not os.path.isfile(path):
+        raise UserError(f'no weights {path}; check the path')
+    try:
+        with h5py.File(path, 'r') as f:
+            _collect(f, found)
+    except Exception as e:  # damage makes h5py raise nearly anything
+        raise UserError(f'{name} is no readable weights file ({brief(e)}); copy it again or train '
+                        'again') from e
+    return [item for item in found if item]   # groups left None
 
 
 def _collect(group, found):

@@ -13,8 +13,9 @@ from common.files import whole_file
 from common.keys import Key, Stream
 from common.quiet import keras
 from mydatagen import spread, to_float
-from report import answers, comparisons, figures, formats, markup, naming, scores, selection, tables
-from scoring import evaluation, occlusion, pixels, rowfile, unseen
+from report import (answers, comparisons, figures, formats, markup, measures, naming, scores, selection,
+                    tables)
+from scoring import challenge, evaluation, occlusion, pixels, rowfile, unseen
 from training import weightfiles
 
 EPOCHS_SHOWN = 1, 10, 20, 30, 40       # the paper's t; a shorter run shows as many as it has
@@ -89,6 +90,8 @@ def tables_of(results):
     for ending in ('', naming.NO_HALO):
         if tests & set(selection.unseen_tests(unseen.FAMILIES, ending)):
             found.append(tables.unseen_table(results, ending))
+    if tests & set(challenge.MIXED):
+        found.append(measures.challenge_table(results))
     if tests & set(tables.WORST_CASES.values()):
         found.append(tables.worst_table(results))
     if patterns and naming.SHORT in results.methods and any(m.startswith('best-') and m != naming.SHORT

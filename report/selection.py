@@ -7,7 +7,7 @@ from scoring import rowfile, unseen
 from training import recipes
 
 # how tests begin that every data set may have
-OTHER_TESTS = 'unseen', 'noise-', 'attack', 'pixels', 'worst', MEAN, WORST
+OTHER_TESTS = ('unseen', 'noise-', 'attack', 'pixels', 'worst', 'mixed-', 'only-', 'no-fg', MEAN, WORST)
 
 
 class Results(NamedTuple):

@@ -3,11 +3,13 @@ import contextlib
 import functools
 from typing import NamedTuple
 
+import numpy as np
+
 import mydatasets
 from common.errors import UserError
 from common.quiet import keras, tf
 from mydatagen import to_float
-from scoring import adversary, distractors, objects, pixels, unseen, worst
+from scoring import adversary, challenge, distractors, objects, pixels, unseen, worst
 from scoring.rows import rows_of, Sums
 
 BATCH = 500   # divides the tests: every size is compiled
@@ -20,10 +22,11 @@ KINDS_OF = {'classifier': ('classifier', 'attention'), 'regressor': ('regressor'
 SEARCHES = {'attack': lambda model, data, seed: adversary.attack(model, data, seed),
             'pixels': lambda model, data, seed: pixels.pixels(model, data, seed),
             'worst': lambda model, data, seed: worst.worst(model, data, mydatasets.HALO),
-            'worst-nohalo': lambda model, data, seed: worst.worst(model, data, 0)}
-# and by which names they, and the unseen families, are asked for
-ASKED = {'unseen': (), 'distractors': (),
-         'attack': ('attack',), 'pixels': ('pixels',), 'worst': ('worst', 'worst-nohalo')}
+            'worst-nohalo': lambda model, data, seed: worst.worst(model, data, 0),
+            challenge.ALL: lambda model, data, seed: challenge.standing(model, data)}
+# and by which names they, the unseen families and those of the Backgrounds Challenge, are asked for
+ASKED = {'unseen': (), 'distractors': (), 'attack': ('attack',), 'pixels': ('pixels',),
+         'worst': ('worst', 'worst-nohalo'), 'mixed': (challenge.ALL,)}
 
 
 @contextlib.contextmanager
@@ -60,6 +63,25 @@ def total(model, task, test, batchsize=BATCH):
     return Sums(sums, len(test.images()))
 
 
+def accuracy(model, test, batchsize=BATCH):
+    """(right answers, images) of a classifier on one mydatasets.Test."""
+    found = total(model, model.task, test, batchsize)
+    return int(found.of['accuracy']), found.n
+
+
+@functools.lru_cache(maxsize=1)
+def answerer(model):
+    """x -> its classes, traced once whatever the batch size."""
+    return tf.function(lambda x: model.task.answers(model(x, training=False)),
+                       input_signature=[tf.TensorSpec(model.input_shape, tf.float32)])
+
+
+def answers(model, test, batchsize=BATCH):
+    """(n,) the class that a classifier gives to each image of one Test."""
+    answer = answerer(model)
+    return np.concatenate([answer(batch['x']).numpy() for batch in test.batches(batchsize)])
+
+
 def tests_of(data, asked=()):
     """Its tests by name, and those of ASKED that need no model.
 
@@ -76,6 +98,7 @@ def tests_of(data, asked=()):
     if {'pixels', 'worst'} & set(asked):
         objects.known(data)
     found = dict(data.tests) | (unseen.tests(data) if 'unseen' in asked else {})
+    found |= challenge.tests(data) if 'mixed' in asked else {}
     return found | (distractors.tests(data) if 'distractors' in asked else {})
 
 

@@ -17,6 +17,7 @@ from common import binarization
 from common.errors import UserError
 from common.quiet import keras, tf
 from common.tasks import Number
+from readers import foreign
 from training import weightfiles
 
 ROOT = toys.ROOT
@@ -85,7 +86,7 @@ def test_a_side_that_the_mask_generator_cannot_halve_is_refused_with_one_that_it
 def test_a_backbone_takes_images_from_0_to_1_with_its_preprocessing_inside():
     model = mymodels.classifier((32, 32, 3), 4, 'VGG19', 'none', dense=[8, 8])
     blue = mymodels._preprocessing('VGG19')[0](tf.constant([0., 0., 1.], shape=(1, 1, 1, 3))).numpy()[0, 0, 0]
-    assert np.allclose(blue, [255, 0, 0] - np.array(mymodels.BGR_MEAN))
+    assert np.allclose(blue, [255, 0, 0] - np.array(foreign.BGR_MEAN))
     assert model(uniform(1, 32, 32, 3)).shape == (1, 4)
 
 

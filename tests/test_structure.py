@@ -11,13 +11,13 @@ import toys
 NOUNS = 'mybackgrounds', 'mydatagen', 'mydatasets', 'mymodels'
 ROOMS = 'common', 'readers', 'training', 'scoring', 'report'
 COMMANDS = ('train1', 'train2', 'train3', 'train_att', 'evaluate', 'evaluate_seg', 'reproduce', 'predict',
-            'export', 'launch', 'look')
+            'export', 'launch', 'look', 'audit')
 # who may import what, beside itself; the rooms' docstrings repeat it
 BELOW = {'common': (), 'readers': ('common',), 'nouns': ('common', 'readers'),
          'training': ('common', 'readers', 'nouns'), 'scoring': ('common', 'readers', 'nouns'),
          'report': ('common', 'readers', 'nouns', 'training', 'scoring'),
          'commands': ('common', 'readers', 'nouns', 'training', 'scoring', 'report')}
-RUNS_COMMANDS = 'reproduce',
+RUNS_COMMANDS = 'reproduce', 'audit'   # audit finds masks as phase 2 does
 TOP = {*(f'{name}.py' for name in (*NOUNS, *COMMANDS)), *ROOMS, 'README.md', 'LICENSE', 'Makefile',
        'requirements.txt', 'requirements-dev.txt', 'pyproject.toml', '.gitignore', '.ci', 'tests', 'results',
        'weights', 'benchmarks', 'docs'}

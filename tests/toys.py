@@ -63,6 +63,30 @@ def in_colour(masks=True, n=9):
     return mydatasets.load('toy')._replace(shape=(16, 16, 3), name='photos', tests={'test-studio': test})
 
 
+COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]])
+
+
+def coloured(n, seed, ground=None, thing=None):
+    """Photographs of squares on a ground, and their masks: the colours are those of the class, or, where
+    `ground` or `thing` is false, of a random one."""
+    random = np.random.RandomState(seed)
+    y = np.arange(n, dtype=np.int32) % len(COLOURS)
+    grounds, things = (y if own else random.randint(len(COLOURS), size=n) for own in (ground, thing))
+    m = np.zeros((n, 16, 16, 1), np.uint8)
+    for one, (r, c) in zip(m, random.randint(1, 8, (n, 2))):
+        one[r:r + 7, c:c + 7] = 255
+    x = np.where(m > 0, 255 - COLOURS[things][:, None, None], COLOURS[grounds][:, None, None])
+    return Images(np.clip(x + random.randint(-30, 31, x.shape), 0, 255).astype(np.uint8), y, m)
+
+
+def folder_of(images, root, split, classes, masks=True):
+    """Writes Images as one split of a folder data set, with their masks."""
+    for i, (x, y, m) in enumerate(zip(images.x, images.y, images.m)):
+        for part, pixels in ((split, x), *([(os.path.join('masks', split), m[..., 0])] if masks else [])):
+            os.makedirs(os.path.join(root, part, classes[y]), exist_ok=True)
+            Image.fromarray(pixels).save(os.path.join(root, part, classes[y], f'{i}.png'))
+
+
 def load(name, data_dir=None, limit=None, **reading):
     """The Dataset of a name. reading: the other fields of a Reading."""
     return mydatasets.load(name, Reading(data_dir, **reading), limit)

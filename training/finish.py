@@ -39,10 +39,10 @@ def _write(job, outcome):
         json.dump(outcome.history, f)
     beside = os.path.dirname(os.path.abspath(args.output))
     path = weightfiles.save(
-        outcome.model, args.output, kind=outcome.kind, dataset=_portable(args.dataset), method=outcome.method,
+        outcome.model, args.output, kind=outcome.kind, dataset=portable(args.dataset), method=outcome.method,
         shape=list(data.shape), classes=list(data.classes),
         network={k: v for k, v in outcome.network.items() if v is not None},
-        arguments={k: _portable(v) for k, v in vars(args).items() if not callable(v)}, seed=args.seed,
+        arguments={k: portable(v) for k, v in vars(args).items() if not callable(v)}, seed=args.seed,
         settings=job.fingerprint, identity=job.identity,
         trained_from={role: os.path.relpath(p, beside) for role, p in outcome.parents.items()},
         **getattr(outcome.model, 'task', tasks.ANY_CLASSES).saved,
@@ -54,7 +54,7 @@ def _write(job, outcome):
         print('next: python ' + shlex.join([*outcome.say, *Reading.of(args).words()]))
 
 
-def _portable(value):
+def portable(value):
     """Without the folders of this machine: folder:/home/me/photos is folder:photos to everybody else."""
     if not isinstance(value, str):
         return value

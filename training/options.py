@@ -110,11 +110,13 @@ def network_of(args, shape):
 
 
 def on_backbone(args):
-    """Is the classifier of these arguments a backbone, other than the paper's, as told or by its sidecar?"""
+    """Is the classifier of these arguments a backbone other than the paper's, or imported, as told or by its
+    sidecar?"""
     backbone = getattr(args, 'backbone', None)
     if getattr(args, 'classifier', None):
         try:
-            backbone = weightfiles.read_sidecar(args.classifier).get('network', {}).get('backbone')
+            network = weightfiles.read_sidecar(args.classifier).get('network', {})
+            backbone = network.get('backbone', network.get('format'))
         except UserError:   # told when the weights are read
             return False
     return backbone not in (None, PAPERS_BACKBONE)

@@ -23,6 +23,6 @@ def processor():
 def precision_of(network, processor):
     """The faster one by the table. network: keyword arguments of mymodels.classifier; processor: as above."""
     name = network.get('backbone') or ''
-    if processor not in NATIVE or name.startswith(FLOAT32):
+    if processor not in NATIVE or name.startswith(FLOAT32) or 'architecture' in network:
         return 'float32'
     return 'bfloat16' if not name or name.startswith(BFLOAT16) else 'float32'

@@ -15,6 +15,7 @@ from common.quiet import keras, tf
 from common.tasks import Classes, Number
 from mymodels import (HEADS, attention, backbone_names, blocks, classifier, MAX_CLASSES, MAX_DENSE, MAX_SIDE,
                       MAX_WIDTH, unet)
+from readers import foreign, kerasfiles
 from readers.photographs import FITS
 
 MAX_SIDECAR_BYTES = 4_000_000
@@ -66,9 +67,11 @@ BUILDERS = {'classifier': lambda a: classifier(a['shape'], task_of(a), **a.get('
             'attention': lambda a: attention(a['shape'], task_of(a), **a.get('network', {}))}
 
 
-OPTIONS = {'classifier': {'backbone', 'head', 'width', 'dense'}, 'unet': {'width', 'depth', 'copy'}}
-OPTIONS |= {'regressor': OPTIONS['classifier'], 'attention': OPTIONS['classifier'] | {'tau'},
-            'segmenter': OPTIONS['unet']}
+IMPORTED = {'architecture', 'input', 'output', 'order', 'format'}   # of a network that somebody else made
+SMALL = {'backbone', 'head', 'width', 'dense'}
+OPTIONS = {'classifier': SMALL | IMPORTED, 'regressor': SMALL, 'attention': SMALL | {'tau'},
+           'unet': {'width', 'depth', 'copy'}}
+OPTIONS |= {'segmenter': OPTIONS['unet']}
 MASKS = 'unet', 'segmenter'   # kinds that answer with masks: of phase 2, and of phase 3
 
 
@@ -133,6 +136,14 @@ def _check_sidecar(about, name):
                            and all(whole(d, 1, MAX_DENSE) for d in dense) if backbone
                            else whole(dense, 1, MAX_DENSE)), 'dense', 'small whole numbers')
     need(type(tau) in (int, float) and 0 < tau <= 1, 'tau', 'a number in (0, 1]')
+    if IMPORTED & set(network):
+        order, many = network.get('order'), len(classes)
+        need(set(network) <= IMPORTED and isinstance(network.get('architecture'), dict), 'architecture',
+             "Keras' own, with nothing of other networks beside it")
+        need(network.get('input') in foreign.INPUTS and network.get('output') in foreign.OUTPUTS
+             and network.get('format') in kerasfiles.READ, 'input, output and format', 'known ones')
+        need(order is None or isinstance(order, list) and all(whole(i, 0, many) for i in order)
+             and sorted(order) == list(range(many)), 'order', 'the numbers of all classes')
     for field in ('dataset', 'method', 'settings'):
         need(text(about.get(field, ''), 4000 if field == 'dataset' else 100), field, 'a short text')
     need(whole(about.get('seed', 0), 0, 10**9), 'seed', 'a whole number')
@@ -145,6 +156,8 @@ def _least_bytes(about):
     if about['kind'] in MASKS:
         depth = network.get('depth') or min(blocks(network.get('copy') or side), 4)
         return 4*9*width*2**(depth - 1)*width*2**depth
+    if 'architecture' in network:   # looked through when it is built
+        return 0
     if network.get('backbone'):   # none has fewer than 512 features, nor halves more than five times
         pooled = network.get('head') == 'pooled'
         units = [*(dense or ([] if pooled else [4096, 4096])), len(about['classes'])]
@@ -183,7 +196,7 @@ def load(path, kind=None, like=None):
         raise UserError(f'{name} holds a {about["kind"]}, needed is {" or ".join(kinds)}; give other weights')
     if like is not None:
         _demand_alike(about, name, like)
-    model = BUILDERS[about['kind']](about)
+    model = _built(about, name)
     with open(name + '.weights.h5', 'rb') as f:
         found = hashlib.file_digest(f, 'sha256').hexdigest()
     if about.get('sha256') not in (None, found):
@@ -191,6 +204,19 @@ def load(path, kind=None, like=None):
                         'again')
     read_arrays(model, name + '.weights.h5')
     return model, about
+
+
+def _built(about, name):
+    """The network of a sidecar, with new weights."""
+    network = about.get('network', {})
+    if 'architecture' not in network:
+        return BUILDERS[about['kind']](about)
+    model = foreign.imported(about['shape'], network, name, os.path.getsize(name + '.weights.h5')//4)
+    model.task = task_of(about)
+    if model.output_shape != (None, len(about['classes'])):
+        raise UserError(f'{name}.json names {len(about["classes"])} classes, its network has '
+                        f'{model.output_shape[1]}; import it again')
+    return model
 
 
 class Like(NamedTuple):
