@@ -11,7 +11,7 @@ SMALL = 64               # pictures of a smaller side are enlarged by a whole fa
 COLOURS = {'Baseline': 'tab:red', 'Attention': 'tab:orange', 'Proposal': 'tab:blue', 'Best': 'tab:green',
            'Best (textures)': 'tab:green', 'Textures': 'tab:purple', 'Black': 'black', 'Noise': 'tab:gray',
            'Real': 'tab:brown'}   # of lines and numbers, by the names of rows
-LOSSES = 'ce', 'huber', 'excess', 'tv', 'bright'  # of a history; everything else is a share, or an error
+LOSSES = 'ce', 'huber', 'mask_loss', 'excess', 'tv', 'bright'   # of a history; others are shares or errors
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
 

@@ -147,10 +147,6 @@ def draw(out, plan, rows):
     if any(t.startswith('noise-') for t in results.tests):
         figures.noise_curves(_figure(out, name, 'noise'), rows, name)
     curves = {}
-    if plan.task.kind != 'classifier':
-        answers.draw(_figure(out, name, 'answers'), plan)
-    if any(plan.task_of(m).kind == 'segmenter' for m in plan.methods):
-        answers.draw_masks(_figure(out, name, 'segments'), plan)
     for method in (*(results.methods or plan.methods), 'unet'):
         history = plan.path(method) + '.history.json'
         if '-' not in method and os.path.exists(history):
@@ -163,6 +159,10 @@ def draw(out, plan, rows):
         figures.backgrounds(_figure(out, name, 'backgrounds'), shown)
     if 'pixels' in results.tests:
         draw_worst(out, plan, results)
+    if plan.task.kind != 'classifier':
+        answers.draw(_figure(out, name, 'answers'), plan)
+    if any(plan.task_of(m).kind == 'segmenter' for m in plan.methods):
+        answers.draw_masks(_figure(out, name, 'segments'), plan)
     draw_networks(out, name, plan)
 
 

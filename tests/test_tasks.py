@@ -176,9 +176,9 @@ def test_a_folder_with_lists_brings_its_numbers(tmp_path):
     lists = [(tmp_path/split/'targets.csv').read_text().split()[1:] for split in ('train', 'test')]
     values, others = ([float(line.split(',')[1]) for line in lines] for lines in lists)
     assert sorted([*data.train.y, *data.validation.y]) == sorted(values)
-    assert data.number.mean == pytest.approx(np.mean(values))
-    assert data.number.deviation == pytest.approx(np.std(values))
-    assert (data.number.low, data.number.high) == (min(values), max(values))
+    assert data.task.mean == pytest.approx(np.mean(values))
+    assert data.task.deviation == pytest.approx(np.std(values))
+    assert (data.task.low, data.task.high) == (min(values), max(values))
     assert list(data.tests) == ['test', 'test-field'] and len(data.validation) == 2
     assert data.tests['test'].images().y.tolist() == others
 
@@ -346,7 +346,7 @@ def test_a_last_layer_for_numbers_is_fitted_by_ridge_regression(tmp_path):
     outputs = model(data.validation.x/np.float32(255))
     answers = model.task.answers(outputs).numpy()
     assert found == pytest.approx(np.abs(answers - data.validation.y).mean(), rel=1e-2)
-    assert found < 2*data.number.spread
+    assert found < 2*data.task.spread
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ class Phase(NamedTuple):
 
 
 BASE, UNET = '{baseline}', '{unet}'
+MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 
 
@@ -49,8 +50,8 @@ def phases(binarize, best, real, long=LONG):
         'noise': phase3('noise'),
         'real': real,
         # another task: the U-Net itself, trained to mark the object; its bound as that of the classifier
-        'segment': Phase('train3', (UNET, UNET, binarize, *best, *long)),
-        'segment-real': real and real._replace(argv=(UNET, *real.argv[1:])),
+        'segment': Phase('train3', (UNET, UNET, binarize, *best, *MARKING)),
+        'segment-real': real and real._replace(argv=(UNET, *real.argv[1:], *MARKING)),
         # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
         # without textures) and of Textures (without the adversary)
         'best-short': phase3('adv', 'textures'),
@@ -101,7 +102,7 @@ RECIPES = {
                'train2': ('--batchsize', '64'),
                'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
-    | dict.fromkeys(['best', 'real', 'segment', 'segment-real', 'augment', 'baseline-long', 'proposal-long',
-                     'textures-long'],
+    | dict.fromkeys(['segment', 'segment-real'], ('--batchsize', '64', '--epochs', '10', '--settle', '0.3'))
+    | dict.fromkeys(['best', 'real', 'augment', 'baseline-long', 'proposal-long', 'textures-long'],
                     ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
