@@ -25,7 +25,7 @@ from readers.reading import Reading
 from readers.splits import limited
 from report import audits as pages
 from report import formats
-from scoring import audits, convention, evaluation, overlap, rows
+from scoring import audits, challenge, convention, evaluation, overlap, rows
 from training import finish, imports, restarts, start, weightfiles
 
 MAX_LIST = 1_000_000   # bytes of --classes
@@ -183,9 +183,12 @@ def run(args):
     unet, job = mask_job(args, one) if args.masks == 'learn' else (args.masks, None)
     data = photographs(args, one.reading)
     if args.masks == 'given':
-        demand_masks(data)
-    elif args.masks != 'learn':
-        weightfiles.read_sidecar(unet)   # a wrong path is told before the work
+        test = demand_masks(data)
+    else:
+        test = next(iter(data.tests.values()))
+        if job is None:
+            weightfiles.read_sidecar(unet)
+    challenge.demand_lenders(test.images().y)   # what is missing is told before the work
     with evaluation.precision():
         found = known(args, one, data)
         if not args.quiet:
@@ -211,9 +214,9 @@ def run(args):
 
 
 def demand_masks(data):
-    """Errors: UserError for a folder without masks."""
+    """The first test with masks. Errors: UserError for a folder without any."""
     try:
-        mydatasets.with_truth(data)
+        return mydatasets.with_truth(data)[1]
     except UserError as e:
         raise UserError(f'{e} (or find them with --masks learn)') from e
 

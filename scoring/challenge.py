@@ -85,17 +85,26 @@ class Lenders(NamedTuple):
     y: np.ndarray          # (k,) their classes
 
 
+def demand_lenders(y):
+    """Errors: UserError for labels of a test of one class, or with one photograph of a class."""
+    classes, counts = np.unique(y, return_counts=True)
+    more = 'add photographs, or leave out the mixed backgrounds'
+    if len(classes) < 2:
+        raise UserError('the test has photographs of one class, so no other one can lend a background; '
+                        + more)
+    if counts.min() < 2:
+        raise UserError(f'class {classes[counts.argmin()] + 1} of the test has one photograph, so no other '
+                        f'one of its class can lend it a background; {more}')
+
+
 @functools.lru_cache(maxsize=2)   # seven tests and a search, one after the other
 def lenders(images):
     """The Lenders among Images. Errors: UserError for a class of one photograph."""
+    demand_lenders(images.y)
     classes = np.unique(images.y)
     most = max(2, LENDERS//len(classes))
     spread = [mine[np.linspace(0, len(mine) - 1, min(len(mine), most)).astype(int)]
               for mine in (np.flatnonzero(images.y == c) for c in classes)]
-    alone = [c for c, mine in zip(classes, spread) if len(mine) < 2]
-    if alone:
-        raise UserError(f'class {alone[0] + 1} of the test has one photograph, so no other one of its class '
-                        'can lend it a background; add photographs, or leave out the mixed backgrounds')
     rows = np.sort(np.concatenate(spread))
     make = tf.function(lambda x, m: (tf.round(255*tiled(x, m)), 1 - tf.reduce_mean(boxed(m), (1, 2, 3))),
                        reduce_retracing=True)
@@ -151,9 +160,6 @@ def subjects(data):
         raise UserError(f'--tests mixed lays the backgrounds of photographs behind objects, and those of '
                         f'{data.name} are black; leave it out')
     images = objects.known(data).images()   # the same object from now on: what is made of it is kept
-    if len(np.unique(images.y)) < 2:
-        raise UserError(f'the test of {data.name} has photographs of one class, so no other one can lend '
-                        'a background; add some, or leave out the mixed backgrounds')
     lenders(images)
     return lambda: images
 
