@@ -582,7 +582,7 @@ def test_a_full_disk_stops_the_run_with_one_line_and_no_half_file(tmp_path, capf
 # Nothing from strangers runs
 
 DANGEROUS = [r'\bpickle\b', r'\bmarshal\b', r'\bshelve\b', r'\bdill\b', r'joblib', r'allow_pickle\s*=\s*True',
-             r'(?<![.\w])eval\(', r'(?<![.\w])exec\(', r'\bLambda\b', r'safe_mode\s*=\s*False',
+             r'(?<![.\w])eval\(', r'(?<![.\w])exec\(', r'\bLambda\s*\(', r'safe_mode\s*=\s*False',
              r'yaml\.load\b',
              r'enable_unsafe_deserialization', r'os\.system', r'os\.popen', r'shell\s*=\s*True',
              r'__import__',

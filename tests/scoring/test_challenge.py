@@ -122,7 +122,7 @@ def test_it_is_asked_for_like_the_other_tests_and_standing_is_by_hand(networks):
     tests = evaluation.tests_of(data, ['mixed'])
     exam = evaluation.Exam(data, tests, evaluation.searches_of(['mixed']), 'mine')
     rows = {r['test']: r for r in evaluation.evaluate(net, {}, exam)}
-    table = evaluate.table(['net'], [list(rows.values())])
+    table = evaluate.table(['net'], [list(rows.values())], data.task)
     shown = dict(zip(table.columns, table.rows[0]))
     gap = 100*(rows['mixed-same']['correct'] - rows['mixed-rand']['correct'])/24
     assert shown['background gap'] == f'{gap:.2f}' and shown['only-bg-t'].endswith('/24')
