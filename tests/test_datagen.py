@@ -203,10 +203,11 @@ def test_zoomed_objects_are_larger_and_smaller_and_their_masks_with_them():
     assert 0.2 < areas.min() < 0.35 and areas.max() > 2.5
 
 
+@pytest.mark.parametrize('more', ({'strength': 1.}, {'share': 1.}), ids=('photometric', 'erase'))
 @pytest.mark.parametrize('channels', (1, 3))
-def test_photometric_changes_are_a_function_of_the_key_and_end_when_they_are_to_end(channels):
+def test_further_changes_are_a_function_of_the_key_and_end_when_they_are_to_end(channels, more):
     x = tf.constant(np.random.default_rng(0).uniform(0.2, 0.8, (40, 16, 16, channels)).astype(np.float32))
-    augment = Augmenter(until=2, strength=1.)
+    augment = Augmenter(until=2, **more)
     change = tf.function(lambda x, step: augment(x, None, Key.of(0, step))[0])
     plain = Augmenter(until=2)
     first, again, other, ended = (change(x, tf.constant(i)).numpy() for i in (0, 0, 1, 2))
@@ -239,15 +240,3 @@ def test_erased_images_lose_one_rectangle_of_a_bounded_size_each_its_own(channel
     assert 0.005 < areas.min() < 0.05 and 0.35 < areas.max() < 0.46
     assert len({one.tobytes() for one in gone[hit]}) > 0.95*hit.sum()
     assert 0.4 < z[gone].mean() < 0.6 and z[gone].std() > 0.25
-
-
-def test_erasing_is_a_function_of_the_key_and_ends_when_augmentation_does():
-    x = tf.constant(np.random.default_rng(0).uniform(0.2, 0.8, (40, 16, 16, 1)).astype(np.float32))
-    augment = Augmenter(until=2, share=1.)
-    change = tf.function(lambda x, step: augment(x, None, Key.of(0, step))[0])
-    plain = Augmenter(until=2)
-    first, again, other, ended = (change(x, tf.constant(i)).numpy() for i in (0, 0, 1, 2))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
-    assert np.array_equal(ended, plain(x, None, Key.of(0, 2))[0])
-    same = first == plain(x, None, Key.of(0, 0))[0].numpy()
-    assert 0.5 < same.mean() < 0.95
