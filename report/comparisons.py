@@ -3,13 +3,13 @@ import math
 from typing import NamedTuple
 
 from report import statistics
+from report.statistics import FEWEST_INTERVAL
 from report.formats import Table
 from report.naming import (ABLATION, ABLATION_NOTE, COMPARED, MEAN, MISSING, name_of, NO_HALO, SHORT,
                            UNEQUAL_NOTES, UNSEEN_MEAN, WORST)
 from report.selection import over, unmarked, unseen_tests
 from report.tables import cell, seeds_of, spread, steps_cells, steps_title
 
-FEWEST_INTERVAL = 3      # seeds: two may differ by the same few images by chance
 FEWEST_TEST = 5          # seeds for a p-value
 OWN_FAMILIES = 'noise', 'real'   # rows that have seen families which no other row has
 USUAL = 'proposal', 'best'

@@ -2,6 +2,7 @@
 import math
 
 CONFIDENCE = 0.95
+FEWEST_INTERVAL = 3   # values: of two, half of Student's interval is six times their distance
 
 
 def interval(values):

@@ -12,7 +12,8 @@ from scoring import adversary, climbing, pixels, rowfile, unseen, worst
 
 INTERVAL_NOTE = ('Accuracy in %, mean ± half of the 95 % interval over seeds (Student t); it covers seeds, '
                  'not the choice of test images.')
-RANGE_NOTE = '[a to b]: the least and the largest of the seeds, where that interval would leave 0 to 100.'
+RANGE_NOTE = ('[a to b]: the least and the largest of the seeds, where there are two, or where that interval '
+              'would leave 0 to 100.')
 STEPS_NOTE = 'Steps: batches that the classifier was trained on, phase 1 + the phase of the row.'
 DAGGER_NOTE = '†: the row was trained on this family or the like of it.'
 # measured on 20,000 (monochrome) and 6,000 (colour) textures, and on 5,000 and 1,000 backgrounds of the
@@ -43,12 +44,13 @@ UNSEEN_NOTE = ('Unseen, no halo: mean over all families of backgrounds never tra
 def spread(values, bounds=(0, 1), digits=1, least_and_largest=False):
     """' ± 0.2', half of the interval of shares in points; or ' [69.6 to 99.2]' if it leaves the bounds.
 
-    '' for less than two values. least_and_largest: always the second.
+    '' for less than two values. least_and_largest: always the second, as for two values.
     """
     mean, half = statistics.interval(values)
     if math.isnan(half):
         return ''
-    if least_and_largest or mean - half < bounds[0] or mean + half > bounds[1]:
+    few = len(values) < statistics.FEWEST_INTERVAL
+    if least_and_largest or few or mean - half < bounds[0] or mean + half > bounds[1]:
         return f' [{100*min(values):.{digits}f} to {100*max(values):.{digits}f}]'
     return f' ± {100*half:.{digits}f}'
 

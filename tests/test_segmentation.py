@@ -152,6 +152,7 @@ def test_distractors_lie_on_the_ground_alone_and_are_a_function_of_the_row():
     assert 0.05 < pasted.mean() < 0.6   # some of the ground is something else
 
 
+@pytest.mark.slow
 def test_evaluate_scores_both_u_nets_beside_otsu(chain, tmp_path, capsys):
     u, s = chain
     out = str(tmp_path/'scores.csv')
@@ -248,6 +249,7 @@ def test_reproduce_counts_rows_of_masks_in_their_own_file(tmp_path):
                                              'distractors', '--out', tmp_path/'r')
 
 
+@pytest.mark.slow
 def test_the_fingerprint_of_a_plan_is_that_of_its_weights(chain, tmp_path):
     u, _ = chain
     out = str(tmp_path/'x')

@@ -34,8 +34,9 @@ def test_cells_hold_mean_and_students_interval_beside_the_published_number():
 
 @pytest.mark.parametrize('values, text', [
     ([.972, .696, .992], '88.7 [69.6 to 99.2]'), ([.01, .03, .2], '8.0 [1.0 to 20.0]'),
-    ([1., 1., 1.], '100.0 ± 0.0'), ([.5, .52], '51.0 ± 12.7'), ([.5], '50.0'), ([], naming.MISSING)])
-def test_an_interval_that_leaves_0_to_100_gives_way_to_the_least_and_the_largest(values, text):
+    ([1., 1., 1.], '100.0 ± 0.0'), ([.5, .52], '51.0 [50.0 to 52.0]'), ([.5, .52, .51], '51.0 ± 2.5'),
+    ([.5], '50.0'), ([], naming.MISSING)])
+def test_an_interval_that_leaves_0_to_100_or_stands_on_two_seeds_gives_way(values, text):
     assert cell(dict(enumerate(values))) == text
     table = tables.accuracy_table(results_of(rows_of('best', dict(enumerate(values)), ['stripes'])))
     assert (tables.RANGE_NOTE in table.notes) == ('[' in text)
@@ -89,7 +90,7 @@ def test_rows_of_different_settings_never_share_a_cell():
     table = tables.accuracy_table(results_of(rows))
     assert line(table, 'Best')['board'] == '80.0' and any('old' in n and 'new' in n for n in table.notes)
     table = tables.accuracy_table(results_of(rows[:-7]))
-    assert line(table, 'Best')['board'] == '90.0 ± 0.0' and not any('new' in n for n in table.notes)
+    assert line(table, 'Best')['board'] == '90.0 [90.0 to 90.0]' and not any('new' in n for n in table.notes)
 
 
 def test_steps_are_shown_for_the_settings_that_are_known_to_have_them():
