@@ -88,7 +88,7 @@ def table(names, found, task):
     if len(tests) > 10:
         lines = [[t, *(texts.get(t, '').replace('\n', '  ') for texts in cells)] for t in tests]
         columns = ['test', *names]
-    dataset, notes = found[0][0]['dataset'], [str(s) for s in task.scores]
+    dataset, notes = found[0][0]['dataset'], [f'{s.name}: {s.meaning}.' for s in task.scores]
     if task.kind == 'classifier':
         return formats.Table(f'Accuracy on {dataset} (%)', columns, lines, [])
     return formats.Table(f'Scores on {dataset}', columns, lines, notes)

@@ -20,8 +20,8 @@ CHANCE, KNOWN = 1.5, 0.5   # masks hide the object from f where it is right in l
 BLIND, SURE = 2/3, 1/3     # the same for numbers, as shares of the error of always answering the mean
 HUBER = 0.05               # deviations: smaller errors count squared. Nearly the absolute error: where small
                            # errors cost nothing, masks of phase 2 keep but the ends of objects (docs/log.md)
-NATS = 3.                  # per deviation: not to know the number costs about ln 10, as for ten classes, so
-                           # that areas and brightness weigh beside it what they weigh beside a cross-entropy
+NATS = 3.                  # per deviation: not to know it costs about ln 10, as for ten classes, so that
+                           # areas and brightness weigh beside it what they weigh beside a cross-entropy
 EDGE = 1e-6                # pixels of a mask are never surer in the loss
 GROUPS = 10                # ranges of a number, where classes are counted and shown
 UNIT = 'value'             # of the numbers of a folder, whatever it is
@@ -33,14 +33,13 @@ class Score(NamedTuple):
     unit: str              # `share`: in [0, 1]
     better: str            # more or less
 
-    def __str__(self):
-        """What it means."""
-        if self.name == 'iou':
-            return f'iou: intersection over union with the true masks, the {self.better} the better.'
-        if self.name == 'mae':
-            return f'mae: mean absolute error ({self.unit}), the {self.better} the better.'
-        most = self.name.removeprefix('within-')
-        return f'{self.name}: share of answers with an error of at most {most}, the {self.better} the better.'
+    @property
+    def meaning(self):
+        """'mean absolute error (degrees), the less the better'."""
+        others = f'share of answers with an error of at most {self.name.removeprefix("within-")}'
+        what = {'iou': 'intersection over union with the true masks',
+                'mae': f'mean absolute error ({self.unit})'}.get(self.name, others)
+        return f'{what}, the {self.better} the better'
 
 
 def text(value, unit, digits=1):

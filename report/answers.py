@@ -2,6 +2,7 @@
 import numpy as np
 
 from common.errors import UserError
+from mybackgrounds import compose
 from mydatagen import in_order, to_float
 from report import figures, naming
 from scoring import evaluation, objects
@@ -59,5 +60,5 @@ def draw_masks(path, plan):
             model, _ = weightfiles.load(plan.path(method), evaluation.KINDS_OF['segmenter'], data)
             rows[name] = model(images).numpy()
     m = rows[name]
-    rows['cut out'] = images*m + GROUND*(1 - m)
+    rows['cut out'] = compose(images, m, GROUND)
     figures.pictures(path, rows)

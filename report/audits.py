@@ -10,6 +10,8 @@ import numpy as np
 import mydatasets
 from common.errors import brief, UserError
 from common.files import whole_file, write_json
+from common.quiet import tf
+from mybackgrounds import compose
 from mydatagen import to_float
 from report import markup, sheets, statistics
 from report.formats import Table
@@ -251,7 +253,7 @@ def _turned(findings, classes):
     lent, drawn = challenge.lenders(findings.images), challenge.partners(findings.images)[challenge.ALL]
     x, m = _pixels(findings.images, rows)
     b = lent.b[drawn[rows, findings.turned[rows]]]
-    z = np.where(m > 127, x, b)
+    z = _uint8(compose(to_float(x), tf.round(to_float(m)), to_float(b)))
     cells = [([a, c], [classes[findings.images.y[row]]]) for a, c, row in zip(x, z, rows)]
     return [('right as they are, wrong on the background beside', cells)]
 

@@ -1,7 +1,6 @@
 """Tables of the scores of tasks other than that of classes, out of the rows of scores.csv alone."""
-import math
 
-from common.tasks import text
+from common.tasks import Score, text
 from report import statistics
 from report.formats import Table
 from report.naming import in_order, MEAN, MISSING, NO_HALO, row_names, SIX, title_of, WORST
@@ -19,8 +18,12 @@ def cell(by_seed, unit):
     """'5.23 ± 0.4' of {seed: value}."""
     if not by_seed:
         return MISSING
-    middle, half = statistics.interval(by_seed.values())
-    return text(middle, unit) + ('' if math.isnan(half) else f' ± {text(half, unit, 0)}')
+    values = list(by_seed.values())
+    middle, half = statistics.interval(values)
+    if len(values) < statistics.FEWEST_INTERVAL:
+        ends = f' [{text(min(values), unit)} to {text(max(values), unit)}]'
+        return text(middle, unit) + ends*(len(values) > 1)
+    return f'{text(middle, unit)} ± {text(half, unit, 0)}'
 
 
 def by_test(rows, less):
@@ -56,10 +59,6 @@ def table(rows, score, steps):
         taken = [steps_text(known[method])] if any(known.values()) else []
         lines.append([names.get(method, method), *(cell(tests.get(t), unit) for t in columns), *taken,
                       seeds_of(tests.get(t) for t in columns)])
-    most = score.removeprefix('within-')
-    what = {'mae': f'mean absolute error ({unit}), the less the better',
-            'iou': 'intersection over union with the true masks, the more the better'}.get(
-        score, f'share of answers with an error of at most {most}, the more the better')
     notes = [NOTE] + [STEPS_NOTE]*any(known.values()) + notes
     if {UNSEEN, CLOSE} & set(columns):
         notes.append(f'Unseen: mean over families of backgrounds that no row was trained on '
@@ -67,7 +66,8 @@ def table(rows, score, steps):
     if NOISES in columns:
         notes.append(f'Noises: mean over salt and pepper at {len(many[NOISES])} rates.')
     heads = ['method', *(t.removeprefix('test-') for t in columns), *['steps']*any(known.values()), 'seeds']
-    return Table(f'{title_of(rows[0]["dataset"])}: {what}', heads, lines, notes)
+    meaning = Score(score, unit, 'less' if less else 'more').meaning
+    return Table(f'{title_of(rows[0]["dataset"])}: {meaning}', heads, lines, notes)
 
 
 def tables_of(rows, dataset, steps=None):

@@ -51,8 +51,8 @@ def paste(images):
             piece, m = cut((rows + (k + 1)*(n//3 + 1)) % n, 1)
             if k:
                 piece = to_float(tf.gather(filling, rows % kept))
-            both = moved(tf.concat([piece*m, m], -1), tf.gather(aside, rows)[:, k])
-            b = both[..., :-1] + (1 - both[..., -1:])*b
+            both = moved(tf.concat([piece, m], -1), tf.gather(aside, rows)[:, k])
+            b = mybackgrounds.compose(both[..., :-1], both[..., -1:], b)
         return mybackgrounds.compose(x, cut(rows, mydatasets.HALO)[1], b)
     return onto
 
