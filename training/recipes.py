@@ -60,6 +60,9 @@ def phases(binarize, best, real, long=LONG):
         'best-unet': phase3('adv', 'textures', mask='truth'),
         # the same masks as near to the object as the U-Net's, which are grown by 0 to 2 pixels
         'best-truth': phase3('adv', 'textures', '--dilate', '0', mask='truth'),
+        # and right up to it: the bound of what better masks could bring
+        'best-exact': phase3('adv', 'textures', '--dilate', '0', '--halo', '0', mask='truth'),
+        'best-snap': Phase('train3', (BASE, UNET, 'snap', 'adv', 'textures')),
         'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
         'best-settle': phase3('adv', 'textures', '--settle', '0'),
     }
@@ -71,7 +74,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
-del PHOTOGRAPHS['textures-long']   # which is Best there
+del PHOTOGRAPHS['textures-long'], PHOTOGRAPHS['best-snap']   # which are Best and `best-short` there
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 # (Its 16 epochs of phase 3 come on top of the 8 of phase 1; rows of phase 1 alone get all 24)
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
