@@ -3,7 +3,6 @@ import math
 from typing import NamedTuple
 
 from report import statistics
-from report.statistics import FEWEST_INTERVAL
 from report.formats import Table
 from report.naming import (ABLATION, ABLATION_NOTE, COMPARED, MEAN, MISSING, name_of, NO_HALO, SHORT,
                            UNEQUAL_NOTES, UNSEEN_MEAN, WORST)
@@ -22,11 +21,11 @@ class Difference(NamedTuple):
     p: float = math.nan
 
     def __str__(self):
-        """'+0.52 ± 0.21 (p = 0.003)', in points; the mean alone below FEWEST_INTERVAL seeds."""
+        """'+0.52 ± 0.21 (p = 0.003)', in points; the mean alone of too few seeds."""
         if not self.values:
             return MISSING
         text = f'{100*statistics.interval(self.values)[0]:+.2f}'
-        if len(self.values) < FEWEST_INTERVAL:
+        if len(self.values) < statistics.FEWEST_INTERVAL:
             return text
         text += spread(self.values, bounds=(-1, 1), digits=2)
         if math.isnan(self.p):
@@ -64,7 +63,8 @@ def significance_note(lines):
 
 
 POINTS_NOTE = ('points, mean ± half of the 95 % interval, paired over common seeds (Student t), the mean '
-               f'alone below {FEWEST_INTERVAL} of them; it covers seeds, not the choice of test images.')
+               f'alone below {statistics.FEWEST_INTERVAL} of them; it covers seeds, not the choice of test '
+               'images.')
 
 
 def differences_table(results):

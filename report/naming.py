@@ -57,7 +57,7 @@ MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer; on ImageNet networ
 ABLATION = {SHORT: 'Best at a third of its length', 'textures': 'no adversary (Textures)',
             'proposal': 'no textures (Proposal)', 'best-pool': 'no pool: every background new',
             'best-clean': 'no untouched images', 'best-unet': 'true masks grown by 2 to 4 pixels',
-            'best-truth': 'true masks, no rim', 'best-exact': 'true masks, not grown',
+            'best-truth': 'true masks', 'best-exact': 'true masks, not grown',
             'best-snap': 'masks snapped to their greys', 'best-rate': "the generator's rate 1e-4, not 1e-3",
             'best-settle': 'augmented to the end', 'best': 'Best at its full length'}
 ABLATION_NOTE = ("All but the rows of true masks have the U-Net's, by Otsu's threshold unless said. Masks "

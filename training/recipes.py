@@ -23,7 +23,7 @@ FIELD = '--zoom', '1.5', '--photometric', '0.5'
 def phases(binarize, best, real, long=LONG):
     """{name: Phase} with that binarisation of masks. best: sources; real: the bound, on real backgrounds;
     long: options that make a row as long as Best."""
-    def phase3(*back, mask=UNET):
+    def phase3(*back, mask=UNET, binarize=binarize):
         return Phase('train3', (BASE, mask, binarize, *back))
     return {
         'baseline': Phase('train1', ()),
@@ -62,7 +62,7 @@ def phases(binarize, best, real, long=LONG):
         'best-truth': phase3('adv', 'textures', '--dilate', '0', mask='truth'),
         # and right up to it: the bound of what better masks could bring
         'best-exact': phase3('adv', 'textures', '--dilate', '0', '--halo', '0', mask='truth'),
-        'best-snap': Phase('train3', (BASE, UNET, 'snap', 'adv', 'textures')),
+        'best-snap': phase3('adv', 'textures', binarize='snap'),
         'best-rate': phase3('adv', 'textures', '--lr-back', '1e-4'),
         'best-settle': phase3('adv', 'textures', '--settle', '0'),
     }
