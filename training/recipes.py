@@ -76,13 +76,13 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 del PHOTOGRAPHS['textures-long'], PHOTOGRAPHS['best-snap']   # which are Best and `best-short` there
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
-# (Its 16 epochs of phase 3 come on top of the 8 of phase 1; rows of phase 1 alone get all 24)
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
-BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, ('--epochs', '16')) | {
+PHASE3, PHASE1 = ('--epochs', '16'), ('--epochs', '24')   # phase 3 comes on top of the 8 epochs of phase 1
+BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'probe': Phase('train1', ('--freeze', 'all')),
-    'baseline-long': Phase('train1', ('--epochs', '24')),
-    'augment': Phase('train1', (*FIELD_LONGER, '--epochs', '24')),
-    'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, '--epochs', '16'))}
+    'baseline-long': Phase('train1', PHASE1),
+    'augment': Phase('train1', (*FIELD_LONGER, *PHASE1)),
+    'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3))}
 del BACKBONES['real'], BACKBONES['segment-real']
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
