@@ -6,15 +6,17 @@ import resource
 
 import mydatasets
 from training import weightfiles
+from training.precision import processor
 
 FILE = 'runs.jsonl'
 
 
 def add(out, entry):
-    """One line: the entry, the memory until now, versions and date."""
+    """One line: the entry, the memory until now, on what kind of processor, versions and date."""
     os.makedirs(out, exist_ok=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss   # KiB
-    entry = {**entry, 'peak_gib': round(peak/2**20, 2), 'versions': weightfiles.versions(),
+    entry = {**entry, 'peak_gib': round(peak/2**20, 2), 'processor': processor(),
+             'versions': weightfiles.versions(),
              'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
     with open(os.path.join(out, FILE), 'a') as f:
         f.write(json.dumps(entry) + '\n')
