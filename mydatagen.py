@@ -250,3 +250,10 @@ class Test(NamedTuple):
             x = to_float(batch['x'])
             return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
         return in_order(self.images(), batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
+
+    def one(self, row):
+        """(x (h, w, c) in [0, 1], y) of one image on its background, for a picture."""
+        rows = np.array([row])
+        batch = next(iter(in_order(self.images().take(rows))))
+        x = to_float(batch['x'])
+        return (x if self.paste is None else self.paste(x, rows))[0].numpy(), batch['y'].numpy()[0]

@@ -3,7 +3,6 @@ import numpy as np
 
 from common.errors import UserError
 from mybackgrounds import compose
-from mydatagen import in_order, to_float
 from report import figures, naming
 from scoring import evaluation, objects
 from training import weightfiles
@@ -17,11 +16,7 @@ def pictures(data):
     tests = list(data.tests.items())
     found = []
     for i, (name, test) in enumerate((tests*COUNT)[:COUNT]):
-        rows = np.array([len(test.images())*i//COUNT])
-        batch = next(iter(in_order(test.images().take(rows))))
-        x = to_float(batch['x'])
-        x = x if test.paste is None else test.paste(x, rows)
-        found.append((naming.plain_test(name), x[0].numpy(), batch['y'].numpy()[0]))
+        found.append((naming.plain_test(name), *test.one(len(test.images())*i//COUNT)))
     titles, images, y = zip(*found)
     return titles, np.stack(images), np.array(y)
 

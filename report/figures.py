@@ -72,10 +72,7 @@ def teaser(path, tests, accuracies, row=0):
 
     tests: {name: mydatasets.Test} of the same images. accuracies: {name of a row: {test: share}}.
     """
-    images = []
-    for test in tests.values():
-        batch = next(iter(test.batches(row + 1)))
-        images.append(batch['x'][row].numpy())
+    images = [test.one(row)[0] for test in tests.values()]
     figure, axes = _pictures([np.stack(images)], [''], 1.35)
     figure.set_size_inches(1.35*len(images) + 1.3, 1.6 + 0.24*len(accuracies))
     for i, (one, test) in enumerate(zip(axes[0], tests)):

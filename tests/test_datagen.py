@@ -168,6 +168,18 @@ def test_in_order_shows_every_image_once_and_says_which_it_is():
         assert list(np.concatenate([b[k] for b in found])) == list(range(23))
 
 
+def test_any_test_image_can_be_shown_whatever_the_batches_are(monkeypatch):
+    data = mydatasets.load('toy_backgrounds')
+    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 2*16*16)   # at 224 pixels the 138th is not in the first batch
+    for name in ('original', 'stripes'):
+        batch = next(iter(data.tests[name].batches(1)))
+        first, y = data.tests[name].one(0)
+        np.testing.assert_array_equal(first, batch['x'][0])
+        assert y == batch['y'][0]
+        last = list(data.tests[name].batches())[-1]
+        np.testing.assert_array_equal(data.tests[name].one(int(last['i'][-1]))[0], last['x'][-1])
+
+
 def test_test_images_come_in_smaller_batches_where_they_are_large(monkeypatch):
     test = mydatasets.load('toy').tests['original']
     monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 10*16*16)
