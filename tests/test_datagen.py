@@ -170,7 +170,7 @@ def test_in_order_shows_every_image_once_and_says_which_it_is():
 
 def test_any_test_image_can_be_shown_whatever_the_batches_are(monkeypatch):
     data = mydatasets.load('toy_backgrounds')
-    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 2*16*16)   # at 224 pixels the 138th is not in the first batch
+    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 2*16*16)   # at 224: not all in one
     for name in ('original', 'stripes'):
         batch = next(iter(data.tests[name].batches(1)))
         first, y = data.tests[name].one(0)

@@ -86,7 +86,7 @@ def test_every_figure_is_drawn_whole(tmp_path, random, name, draw):
 
 
 def test_teaser_shows_each_test_with_its_accuracies(tmp_path, monkeypatch):
-    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 2*16*16)   # as at 224 pixels: row 5 is not in the first batch
+    monkeypatch.setattr(mydatagen, 'MOST_PIXELS', 2*16*16)   # as at 224: not in the first batch
     data, sizes = mydatasets.load('toy_backgrounds'), []
     found = {'Baseline': dict.fromkeys(data.tests, 0.31), 'Proposal': {'original': 0.95}}
     for accuracies in ({'Baseline': found['Baseline']}, found):
