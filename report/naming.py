@@ -22,7 +22,7 @@ METHODS = {'constant': 'Always the same answer',
            'unet': 'U-Net of phase 2', 'raw-otsu': "Otsu's threshold on the raw pixels",
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
-           'best-flood': 'Best, masks by flooding white'}
+           'best-flood': 'Best, masks by flooding white', 'ascent': 'Ascent'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
@@ -46,7 +46,8 @@ MEANINGS = {
     'baseline-long': 'Baseline, trained as long as Best',
     'proposal-long': 'Proposal, trained as long as Best',
     'textures-long': 'Textures, trained as long as Best',
-    'best': 'textures and adversary, each behind every second image'}
+    'best': 'textures and adversary, each behind every second image',
+    'ascent': 'Best, trained on behind the worst background of each image that ascent on its pixels finds'}
 REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
                  True: "trained as long as Best, on the set's own photographs of backgrounds"}
 MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer; on ImageNet networks also with the '

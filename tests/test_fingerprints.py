@@ -18,6 +18,7 @@ PINNED = {
     ('mnist', 'real'): '4ca2e22d', ('mnist', 'best-short'): 'ada57a74', ('mnist', 'best-pool'): '6e67c809',
     ('mnist', 'best-clean'): '83288f3d', ('mnist', 'best-unet'): '111da7cf',
     ('mnist', 'best-rate'): 'd72f153f', ('mnist', 'best-settle'): '1c6b0eeb',
+    ('mnist', 'ascent'): 'f790c8b2',
     ('fashionmnist', 'baseline'): '4de26318', ('fashionmnist', 'best'): 'af3b4a6e',
     ('signs', 'baseline'): 'bfc04179', ('signs', 'attention'): 'e68f5ac8', ('signs', 'best'): '4dae9bea',
     ('signs', 'best-short'): 'f19612a1', ('signs', 'proposal'): 'f7288404', ('signs', 'real'): 'c090dfad',

@@ -14,6 +14,8 @@ class Phase(NamedTuple):
 BASE, UNET = '{baseline}', '{unet}'
 MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
+# many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
+ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1', '--ascent-steps', '10', '--ascent-rate', '0.1'
 
 
 # what another camera and place change beside the background (docs/log.md)
@@ -43,6 +45,8 @@ def phases(binarize, best, real, long=LONG):
         'proposal-long': phase3('adv', *long),
         'textures-long': phase3('textures', *long),
         'best': phase3(*best, *long),
+        # the real maximum over b: Best trained on behind the worst background of each image
+        'ascent': Phase('train3', ('{best}', UNET, binarize, 'pixels', *ASCENT)),
         # what augmentation alone brings, at the length of Best
         'augment': Phase('train1', (*FIELD, *long)),
         # the paper's ablation of the source of backgrounds
