@@ -26,7 +26,6 @@ PINNED = {
 }
 
 
-OFFICE = os.path.join(RESULTS, 'office31-128', 'accuracy.csv')
 IMAGENET = os.path.join(toys.ROOT, '..', 'shared', 'weights',
                         'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5')
 
@@ -50,9 +49,11 @@ def test_every_recorded_row_counts_as_done():
 
 
 @pytest.mark.skipif(not os.path.exists(IMAGENET), reason='../shared/weights is not there')
-def test_every_recorded_row_of_office_31_counts_as_done():
-    words = ['folder:../shared/office31', '--name', 'office31-128', '--size', '128', '--backbone',
+@pytest.mark.parametrize('size', ('128', '224'))
+def test_every_recorded_row_of_office_31_counts_as_done(size):
+    words = ['folder:../shared/office31', '--name', f'office31-{size}', '--size', size, '--backbone',
              'MobileNetV2', '--backbone-weights', IMAGENET]
+    office = os.path.join(RESULTS, f'office31-{size}', 'accuracy.csv')
     plan = reproduce.Plan(reproduce.parse(words), words[0], 0, False, mymodels.POOLED_RATE)
-    recorded = {r['method']: r['settings'] for r in rowfile.read(OFFICE)}
+    recorded = {r['method']: r['settings'] for r in rowfile.read(office)}
     assert recorded and {m: reproduce.fingerprint(plan, m) for m in recorded} == recorded

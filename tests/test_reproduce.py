@@ -319,7 +319,8 @@ needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results
 
 @needs_record
 @pytest.mark.parametrize('out, names', [('results', ('README.md', 'results/README.md')),
-                                        ('results/office31-128', ('results/office31-128/README.md',))])
+                                        ('results/office31-128', ('results/office31-128/README.md',)),
+                                        ('results/office31-224', ('results/office31-224/README.md',))])
 def test_the_tables_on_the_pages_are_the_recorded_ones(out, names, tmp_path):
     pages_filled = ''
     for name in names:
@@ -334,9 +335,10 @@ def test_the_tables_on_the_pages_are_the_recorded_ones(out, names, tmp_path):
 
 @needs_record
 def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
-    for name in ('accuracy.csv', 'masks.csv'):
+    for name in ('accuracy.csv', 'scores.csv', 'masks.csv'):
         shutil.copy(os.path.join(ROOT, 'results', name), tmp_path)
-    sets = dict.fromkeys(r['dataset'] for r in rowfile.read(str(tmp_path/'accuracy.csv')))
+    sets = dict.fromkeys(r['dataset'] for name in ('accuracy.csv', 'scores.csv')
+                         for r in rowfile.read(str(tmp_path/name)))
     names = ['folder:../shared/signs' if s == 'signs' else s for s in sets]
     plans = [reproduce.Plan(reproduce.parse([n]), n, 0, not n.startswith('folder:')) for n in names]
     pages.write_tables(str(tmp_path), names, reproduce.steps_by_fingerprint(plans))
