@@ -28,4 +28,4 @@ clean:
 readme:  ## copies the recorded tables into the pages that show them
 	$(BIN)/python -c "from report.formats import fill; \
 	fill('README.md', 'results/tables.md'); fill('results/README.md', 'results/tables.md'); \
-	[fill(f'results/office31-{n}/README.md', f'results/office31-{n}/tables.md') for n in (128, 224)]"
+	[fill(f'results/{n}/README.md', f'results/{n}/tables.md') for n in ('office31-128', 'office31-224', 'signs-128')]"

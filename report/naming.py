@@ -13,7 +13,8 @@ MISSING = '–'
 DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits', 'signs': 'hand signs',
             'mnist_angle': 'MNIST, angle', 'fashionmnist_angle': 'Fashion-MNIST, angle',
             'digits_angle': 'digits, angle',
-            'office31-128': 'Office-31, 128 pixels', 'office31-224': 'Office-31, 224 pixels'}
+            'office31-128': 'Office-31, 128 pixels', 'office31-224': 'Office-31, 224 pixels',
+            'signs-128': 'hand signs, MobileNetV2'}
 METHODS = {'constant': 'Always the same answer',
            'probe': 'Linear probe', 'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
            'plain': 'Proposal, plain adversary', 'untrained': 'Generator never trained',

@@ -320,7 +320,8 @@ needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results
 @needs_record
 @pytest.mark.parametrize('out, names', [('results', ('README.md', 'results/README.md')),
                                         ('results/office31-128', ('results/office31-128/README.md',)),
-                                        ('results/office31-224', ('results/office31-224/README.md',))])
+                                        ('results/office31-224', ('results/office31-224/README.md',)),
+                                        ('results/signs-128', ('results/signs-128/README.md',))])
 def test_the_tables_on_the_pages_are_the_recorded_ones(out, names, tmp_path):
     pages_filled = ''
     for name in names:
