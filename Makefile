@@ -13,8 +13,8 @@ BIN = .venv/bin
 demo: .venv/installed  ## all phases on the embedded digits, the table, the figures; MORE=attention adds a row
 	$(BIN)/python reproduce.py digits --methods baseline proposal textures $(MORE) --out runs/demo
 
-test: .venv/installed  ## the tests that take minutes in all
-	$(BIN)/python -m pytest -q
+test: .venv/installed  ## the tests that take minutes in all, a file at a time on each of two cores
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: .venv/installed  ## and the slow ones: README commands, real data, killed processes
 	$(BIN)/python -m pytest -q -m ""
