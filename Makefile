@@ -26,6 +26,4 @@ clean:
 	rm -rf .venv runs
 
 readme:  ## copies the recorded tables into the pages that show them
-	$(BIN)/python -c "from report.formats import fill; \
-	fill('README.md', 'results/tables.md'); fill('results/README.md', 'results/tables.md'); \
-	[fill(f'results/{n}/README.md', f'results/{n}/tables.md') for n in ('office31-128', 'office31-224', 'signs-128')]"
+	$(BIN)/python -c "from report.formats import fill_all; fill_all('.')"

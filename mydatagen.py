@@ -245,15 +245,15 @@ class Test(NamedTuple):
 
     def batches(self, batchsize=512):
         """tf.data of {'x' float32 [0, 1], 'y', 'i'[, 'm']}, composed batch by batch."""
-        @tf.autograph.experimental.do_not_convert   # nothing to convert, and it takes a while
-        def finish(batch):
-            x = to_float(batch['x'])
-            return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}
+        finish = tf.autograph.experimental.do_not_convert(self._composed)   # takes a while for nothing
         return in_order(self.images(), batchsize).map(finish, tf.data.AUTOTUNE, deterministic=True)
 
     def one(self, row):
         """(x (h, w, c) in [0, 1], y) of one image on its background, for a picture."""
         rows = np.array([row])
-        batch = next(iter(in_order(self.images().take(rows))))
+        batch = self._composed({**next(iter(in_order(self.images().take(rows)))), 'i': rows})
+        return batch['x'][0].numpy(), batch['y'][0].numpy()
+
+    def _composed(self, batch):
         x = to_float(batch['x'])
-        return (x if self.paste is None else self.paste(x, rows))[0].numpy(), batch['y'].numpy()[0]
+        return {**batch, 'x': x if self.paste is None else self.paste(x, batch['i'])}

@@ -75,9 +75,9 @@ def fingerprint(plan, name):
 
 
 def steps(plan, name):
-    """In which the classifier of a row was trained, phase by phase: (2500, 4000)."""
+    """In which the network of a row was trained, phase by phase: (2500, 4000)."""
     args = parsed(plan, name)
-    before = [s for parent in plan.parents(name) if parent != 'unet' for s in steps(plan, parent)]
+    before = [s for start in plan.parents(name)[:1] for s in steps(plan, start)]   # the second makes masks
     if plan.phases[name].script == 'train1' and args.freeze == 'all':   # a last layer takes no steps
         return (*before, 0)
     return (*before, args.epochs*(args.steps_per_epoch or plan.images//args.batchsize))

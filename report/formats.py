@@ -1,6 +1,7 @@
 """One table as text, Markdown and LaTeX."""
 import re
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import UserError
@@ -94,3 +95,18 @@ def fill(page, tables):
         text = re.sub(r'(?s)<!-- table: (.*?) -->\n.*?<!-- end -->', place, f.read())
     with whole_file(page) as temporary, open(temporary, 'w', encoding='utf-8') as f:
         f.write(text)
+
+
+def pages_with_tables(root):
+    """{tables.md: pages that show its tables} of recorded results, as paths below `root`."""
+    pages = sorted(Path(root).glob('results/**/README.md'))
+    found = {str(page.parent/'tables.md'): [str(page)] for page in pages}
+    found[str(Path(root, 'results', 'tables.md'))].insert(0, str(Path(root, 'README.md')))
+    return found
+
+
+def fill_all(root):
+    """`make readme`: the recorded tables on all pages."""
+    for tables, pages in pages_with_tables(root).items():
+        for page in pages:
+            fill(page, tables)
