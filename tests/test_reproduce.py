@@ -317,6 +317,13 @@ needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results
                                   reason='nothing recorded yet')
 
 
+@pytest.mark.parametrize('method, found', [('best', (2500, 12000)), ('ascent', (2500, 12000, 6000)),
+                                           ('unet', (2500, 300)), ('segment', (2500, 300, 1000))])
+def test_the_steps_of_a_row_are_those_of_the_network_that_it_began_as(method, found):
+    plan = reproduce.Plan(reproduce.parse(['mnist']), 'mnist', 0, True, images=54_000)
+    assert reproduce.steps(plan, method) == found
+
+
 @needs_record
 def test_the_tables_on_the_pages_are_the_recorded_ones(tmp_path):
     known = formats.pages_with_tables(ROOT)
