@@ -23,7 +23,8 @@ METHODS = {'constant': 'Always the same answer',
            'unet': 'U-Net of phase 2', 'raw-otsu': "Otsu's threshold on the raw pixels",
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
-           'best-flood': 'Best, masks by flooding white', 'ascent': 'Ascent'}
+           'best-flood': 'Best, masks by flooding white', 'best-probe': 'Textures from the probe',
+           'ascent': 'Ascent'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
@@ -33,6 +34,7 @@ MEANINGS = {
     'probe': 'the last layer alone, fitted on the features of an ImageNet network',
     'augment': 'Baseline (long) with scale and light varied, without any new background',
     'best-flood': 'Best with the masks of a rule, what white flooded from the frame does not reach',
+    'best-probe': 'from the probe on trained on textures, as long as Baseline on plain images',
     'baseline': 'the classifier of phase 1, trained on the images as they are',
     'attention': "the paper's other baseline, AG-CNN (Guan et al. 2018)",
     'proposal': "the paper's method: backgrounds of a generator that is trained against the classifier",
@@ -70,7 +72,7 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             (SHORT, 'textures'), ('best', 'proposal-long'), ('best', 'textures-long'),
             ('textures-long', 'proposal-long'), ('proposal-long', 'baseline-long'),
             ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('augment', 'baseline-long'),
-            ('best', 'augment'), ('best', 'best-flood'), ('best', 'real'))
+            ('best', 'augment'), ('best', 'best-flood'), ('best-probe', 'baseline'), ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '
                      'their own phase 1 besides.',

@@ -86,7 +86,9 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'probe': Phase('train1', ('--freeze', 'all')),
     'baseline-long': Phase('train1', PHASE1),
     'augment': Phase('train1', (*FIELD_LONGER, *PHASE1)),
-    'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3))}
+    'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3)),
+    # fine-tuned on new backgrounds from the start: as many steps as Baseline (docs/log.md)
+    'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
 del BACKBONES['real'], BACKBONES['segment-real'], BACKBONES['ascent']   # its rate is that of small networks
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
