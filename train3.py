@@ -65,10 +65,11 @@ def arguments():
                    help='every K-th background of `adv` is new and trains the generator, the others are '
                    'remembered ones; every K-th ascent of `pixels` starts anew, the others there')
     g.add_argument('--ascent-steps', type=cli.whole(1, 100), default=5, metavar='K',
-                   help='of `pixels`, from random textures or from remembered backgrounds')
+                   help='of `pixels`, from random textures or remembered backgrounds')
     g.add_argument('--ascent-rate', type=cli.part, default=0.2, metavar='R', help='of one of these steps')
-    g.add_argument('--imsave', action='store_true',
-                   help='a picture of backgrounds and compositions every epoch')
+    g.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
+                   help='pixels around the masks that ascent leaves as they were drawn')
+    g.add_argument('--imsave', action='store_true', help='a picture of compositions every epoch')
     return p
 
 
@@ -188,8 +189,9 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
         """The batch with the backgrounds of `pixels` where ascent has led them."""
         for i, source in enumerate(back):
             if isinstance(source, Ascent):
-                loss = loss_behind(model, *(part[i::len(back)] for part in (batch['x'], batch['y'], m)))
-                batch = {**batch, f'b{i}': source.play(batch[f'b{i}'], loss, key.fold(Stream.ASCENT))}
+                x, y, own = (part[i::len(back)] for part in (batch['x'], batch['y'], m))
+                b = source.play(batch[f'b{i}'], loss_behind(model, x, y, own), key.fold(Stream.ASCENT), own)
+                batch = {**batch, f'b{i}': b}
         return batch
 
     def step(batch, key):
@@ -245,8 +247,7 @@ def train(job, model, unet, recipe):
         if adversary.pool is not None:
             state['pool'] = [adversary.pool]
     if 'pixels' in args.back:
-        pool = pools.empty(args.pool, data.shape)
-        ascent = Ascent(mybackgrounds.textures, args.ascent_steps, args.ascent_rate, pool, args.fresh)
+        ascent = Ascent.of(args, mybackgrounds.textures, data.shape)
         state['ascent'] = ascent.variables
     back = sources(args, data, adversary, ascent)
     draw = args.imsave and snapshots.of_backgrounds(job, mask, back, lambda m: dilate(m, args.dilate))

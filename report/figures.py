@@ -251,6 +251,21 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best')):
     _save(figure, path)
 
 
+def price(path, dataset, found):
+    """What it costs to stand the worst background. found: {name of a row: (accuracy on plain images, behind
+    the worst background of each), shares}."""
+    figure = _figure(6.4, 4)
+    axes = figure.subplots()
+    for name, (plain, least) in found.items():
+        axes.plot(100*plain, 100*least, 'o', color=COLOURS.get(name, 'tab:cyan'))
+        axes.annotate(name, (100*plain, 100*least), (5, 4), textcoords='offset points', fontsize=9)
+    axes.set(xlabel='accuracy on plain images (%)', ylim=(-4, 104), title=naming.title_of(dataset),
+             ylabel='accuracy behind the worst\nbackground of each image (%)')
+    axes.margins(x=0.25)
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
 def sensitivity(path, images, heatmaps):
     """Where models look: images, and under them heatmaps in [0, 1]. heatmaps: {network: (k, h, w)}."""
     names = ['image', *heatmaps]

@@ -32,6 +32,7 @@ FIGURES = {
     'backgrounds': 'What the generator of Proposal draws, over the epochs t.',
     'worst': 'Test images behind the worst background that ascent finds for each network, and its answers; '
              'framed where they are wrong.',
+    'price': 'What it costs to stand the worst background: a point a row, mean over its seeds.',
     'answers': 'Images of the tests, the truth, and what the networks answer; red: further off than counts '
                'as right.',
     'segments': 'Images of the tests, the masks of the U-Net of phase 2 and of the one that learnt on '
@@ -158,6 +159,7 @@ def draw(out, plan, rows):
     if shown:
         figures.backgrounds(_figure(out, name, 'backgrounds'), shown)
     if 'pixels' in results.tests:
+        draw_price(out, plan, results)
         draw_worst(out, plan, results)
     if plan.task.kind != 'classifier':
         answers.draw(_figure(out, name, 'answers'), plan)
@@ -203,6 +205,16 @@ def draw_networks(out, name, plan, count=8):
     figures.masks(_figure(out, name, 'masks'), [v.numpy() for v in (x, m, b, composed)], predictions)
     if heat:
         figures.sensitivity(_figure(out, name, 'sensitivity'), composed.numpy(), heat)
+
+
+def draw_price(out, plan, results, fewest=3):
+    """Accuracy behind the worst background of each image over that on plain images, from `fewest` rows on."""
+    plain = 'original' if plan.monochrome else mydatasets.with_truth(plan.load())[0]
+    found = {naming.name_of(m, not plan.monochrome): [np.mean(list(tests[t].values()))
+                                                      for t in (plain, 'pixels')]
+             for m, tests in results.methods.items() if tests.keys() >= {plain, 'pixels'}}
+    if len(found) >= fewest:
+        figures.price(_figure(out, plan.label, 'price'), plan.label, found)
 
 
 def draw_worst(out, plan, results, count=8):

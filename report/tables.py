@@ -172,11 +172,12 @@ def _unseen_notes(lines, kept, photographs):
 def worst_table(results):
     """Methods x searches for the worst background, beside the mean over unseen families without a halo."""
     found, photographs = results.methods, results.photographs
-    columns = {title: test for title, test in WORST_CASES.items() if test in results.tests}
+    plain = {'original': 'original', 'six': MEAN}   # what it costs
+    columns = {title: test for title, test in (plain | WORST_CASES).items() if test in results.tests}
     titles, last, lines = row_names(photographs), UNSEEN_MEAN + NO_HALO, []
-    for method in in_order(m for m in found if found[m].keys() & set(columns.values())):
+    for method in in_order(m for m in found if found[m].keys() & set(WORST_CASES.values())):
         tests = found[method]
-        cells = [cell(tests.get(t), least_and_largest=True) for t in columns.values()]
+        cells = [cell(tests.get(t), least_and_largest=t not in plain.values()) for t in columns.values()]
         lines.append([titles.get(method, name_of(method, photographs)), *cells, cell(tests.get(last)),
                       seeds_of(tests.get(t) for t in (*columns.values(), last))])
     return Table(f'{results.title}: worst cases', ['method', *columns, 'unseen, no halo', 'seeds'], lines,

@@ -240,13 +240,22 @@ def test_ascent_finds_worse_backgrounds_in_the_range_and_none_behind_the_object(
     assert np.array_equal(many[m == 1], start.numpy()[m == 1])
 
 
+def test_ascent_leaves_the_rim_of_the_mask_as_it_starts():
+    m = np.zeros((1, 9, 9, 1), np.float32)
+    m[0, 4, 4] = 1
+    start, loss = tf.fill(m.shape, 0.5), lambda b: tf.reduce_sum(b, (1, 2, 3))
+    b = Ascent(None, 3, 0.125, rim=2).play(start, loss, Key.of(0), m).numpy()
+    near = sum(abs(np.mgrid[:9, :9] - 4)**2) <= 4
+    assert (b[0, ..., 0][near] == 0.5).all() and (b[0, ..., 0][~near] == 0.875).all()
+
+
 def test_ascent_goes_on_from_what_it_found_behind_other_images():
-    source = Ascent(None, 1, 0.125, pools.empty(16, (4, 4, 1)), fresh=4)
+    source = Ascent(None, 1, 0.125, pool=pools.empty(16, (4, 4, 1)), fresh=4)
     half, bright = tf.fill((8, 4, 4, 1), 0.5), lambda b: tf.reduce_sum(b, (1, 2, 3))
     first, second, third = (source.play(half, bright, Key.of(0, k)).numpy()[:, 0, 0, 0] for k in range(3))
     assert (first == 0.625).all()   # nothing is remembered yet
     assert second.tolist() == 2*[0.625, 0.75, 0.75, 0.75]
     assert (third[::4] == 0.625).all() and set(third) == {0.625, 0.75, 0.875}
     assert source.pool.numpy().max() == 0.875   # of the newest 16
-    fresh = Ascent(None, 1, 0.125, pools.empty(16, (4, 4, 1)), fresh=1)
+    fresh = Ascent(None, 1, 0.125, pool=pools.empty(16, (4, 4, 1)), fresh=1)
     assert [fresh.play(half, bright, Key.of(0, step)).numpy().max() for step in (0, 1)] == [0.625, 0.625]

@@ -74,6 +74,7 @@ def test_save_grid_does_not_wait_for_matplotlib(tmp_path, monkeypatch):
     'errors': lambda p, r: figures.curves(p, {'Baseline': ERRORS}),
     'worst': lambda p, r: figures.worst_cases(
         p, {'image': (r.random((3, 16, 16, 3)), 'aba'), 'Best': (r.random((3, 16, 16, 3)), 'abb')}),
+    'price': lambda p, r: figures.price(p, 'mnist', {'Best': (.995, 0.), 'Ascent': (.99, .7)}),
     'backgrounds': lambda p, r: figures.backgrounds(p, dict.fromkeys((1, 10), r.random((5, 16, 16, 1)))),
     'curves': lambda p, r: figures.curves(p, {'Baseline': HISTORY, 'unet': HISTORY[:1]}),
     'sensitivity': lambda p, r: figures.sensitivity(

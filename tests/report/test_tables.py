@@ -211,17 +211,19 @@ def test_the_shares_of_plain_backgrounds_that_the_notes_name():
 
 
 def test_worst_cases_show_the_least_and_the_largest_of_the_seeds_and_say_what_they_bound():
-    tests = ['attack', 'pixels', 'worst', 'worst-nohalo', *selection.unseen_tests(FAMILIES, naming.NO_HALO)]
+    tests = [*TESTS, 'attack', 'pixels', 'worst', 'worst-nohalo',
+             *selection.unseen_tests(FAMILIES, naming.NO_HALO)]
     rows = [r for m in ('best', 'attention', 'best-short', 'real')
             for r in rows_of(m, {0: .9, 1: .91, 2: .92}, tests)] + rows_of('black', {0: .5})
     table = tables.worst_table(results_of(rows))
     assert table.title == 'MNIST: worst cases'
-    assert table.columns == ['method', 'attack', 'pixels', 'worst', 'worst, no halo', 'unseen, no halo',
-                             'seeds']
+    assert table.columns == ['method', 'original', 'six', 'attack', 'pixels', 'worst', 'worst, no halo',
+                             'unseen, no halo', 'seeds']
     assert [r[0] for r in table.rows] == ['Attention', naming.UPPER_BOUND, 'Best', 'Best (short)']
     found = line(table, 'Best')
-    assert {found[c] for c in table.columns[1:5]} == {'91.0 [90.0 to 92.0]'}
-    assert found['unseen, no halo'] == '91.0 ± 2.5' and found['seeds'] == '3'
+    assert {found[c] for c in table.columns[3:7]} == {'91.0 [90.0 to 92.0]'}
+    assert {found[c] for c in ('original', 'six', 'unseen, no halo')} == {'91.0 ± 2.5'}
+    assert found['seeds'] == '3'
     text = '\n'.join(table.notes)
     for words in ('upper bounds', 'never see the image', '0.2 to 0.5', 'strongest of 4', '49 backgrounds',
                   '100 steps from each of noise, black, textures and others (what turned other images), by '
@@ -236,7 +238,7 @@ def test_worst_cases_have_a_table_only_where_there_are_such_rows_and_columns_onl
     results = results_of(rows_of('best', {0: .9}, [*TESTS, 'pixels']) + rows_of('baseline', {0: .9}))
     table = tables.worst_table(results)
     assert table.title in [t.title for t in pages.tables_of(results)]
-    assert table.rows == [['Best', '90.0', naming.MISSING, '1']]
+    assert table.rows == [['Best', '90.0', '90.0', '90.0', naming.MISSING, '1']]
     assert not any(n.startswith(('Attack', 'Worst')) for n in table.notes)
     photographs = rows_of('best', {0: .9}, ['test-studio', 'worst', 'pixels'], dataset='signs')
     results = results_of(photographs, 'signs')
