@@ -24,7 +24,8 @@ METHODS = {'constant': 'Always the same answer',
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
            'best-flood': 'Best, masks by flooding white', 'best-probe': 'Textures from the probe',
-           'ascent': 'Ascent'}
+           'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-far': 'Ascent, further off',
+           'ascent-textures': 'Ascent and textures'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
@@ -50,7 +51,12 @@ MEANINGS = {
     'proposal-long': 'Proposal, trained as long as Best',
     'textures-long': 'Textures, trained as long as Best',
     'best': 'textures and adversary, each behind every second image',
-    'ascent': 'Best, trained on behind the worst background of each image that ascent on its pixels finds'}
+    'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
+              'pixels find',
+    'ascent-20': 'the same with twenty steps of ascent',
+    'ascent-far': 'the same, the masks grown by the 2 pixels of the tests, not by 0 to 2',
+    'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
+                       'object behind the others'}
 REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
                  True: "trained as long as Best, on the set's own photographs of backgrounds"}
 MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer; on ImageNet networks also with the '

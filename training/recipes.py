@@ -15,7 +15,7 @@ BASE, UNET = '{baseline}', '{unet}'
 MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 # many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
-ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1', '--ascent-steps', '10', '--ascent-rate', '0.1'
+ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1', '--ascent-rate', '0.1', '--ascent-steps'
 
 
 # what another camera and place change beside the background (docs/log.md)
@@ -27,6 +27,9 @@ def phases(binarize, best, real, long=LONG):
     long: options that make a row as long as Best."""
     def phase3(*back, mask=UNET, binarize=binarize):
         return Phase('train3', (BASE, mask, binarize, *back))
+
+    def ascent(*back, steps='20'):
+        return Phase('train3', ('{best}', UNET, binarize, *back, *ASCENT, steps))
     return {
         'baseline': Phase('train1', ()),
         'unet': Phase('train2', (BASE,)),
@@ -46,7 +49,11 @@ def phases(binarize, best, real, long=LONG):
         'textures-long': phase3('textures', *long),
         'best': phase3(*best, *long),
         # the real maximum over b: Best trained on behind the worst background of each image
-        'ascent': Phase('train3', ('{best}', UNET, binarize, 'pixels', *ASCENT)),
+        'ascent': ascent('pixels', steps='10'),
+        'ascent-20': ascent('pixels'),
+        # as far from the object as the tests; textures up to it, and ascent behind every second image
+        'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
+        'ascent-textures': ascent('pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-rim', '1'),
         # what augmentation alone brings, at the length of Best
         'augment': Phase('train1', (*FIELD, *long)),
         # the paper's ablation of the source of backgrounds
@@ -89,7 +96,8 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3)),
     # fine-tuned on new backgrounds from the start: as many steps as Baseline (docs/log.md)
     'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
-del BACKBONES['real'], BACKBONES['segment-real'], BACKBONES['ascent']   # its rate is that of small networks
+for row in ('real', 'segment-real', *(m for m in MONOCHROME if m.startswith('ascent'))):
+    del BACKBONES[row]   # the rate of ascent is that of small networks
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
 RECIPES = {
