@@ -45,11 +45,11 @@ GROUND = 0.75            # grey behind cut-outs
 
 
 def draw_masks(path, plan):
-    """Images of the tests with known masks, the masks of the U-Nets of phases 2 and 3, and what the second
-    cuts out. Errors: UserError when one of them is not here."""
-    data = objects.asking_masks(plan.load())
-    _, images, _ = pictures(data)
-    rows = {'image': images}
+    """Images of all tests, whether their masks are known or not, the masks of the U-Nets of phases 2 and 3,
+    and what the second cuts out. Errors: UserError when one of them is not here."""
+    data = plan.load()
+    images = pictures(data)[1]
+    data, rows = objects.asking_masks(data), {'image': images}
     with evaluation.precision():
         for name, method in MASKS.items():
             model, _ = weightfiles.load(plan.path(method), evaluation.KINDS_OF['segmenter'], data)
