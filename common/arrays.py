@@ -6,6 +6,7 @@ import h5py
 from common.errors import brief, UserError
 
 MAX_ITEMS = 10_000   # groups and arrays in a file
+MAX_DEPTH = 64       # of groups in groups
 
 
 def read_arrays(model, path):
@@ -35,8 +36,10 @@ def arrays_of(path, name):
     return [item for item in found if item]   # groups left None
 
 
-def _collect(group, found):
+def _collect(group, found, depth=0):
     """Shapes and kinds of all arrays below; links that lead out of the file or in circles are refused."""
+    if depth > MAX_DEPTH:
+        raise ValueError('its groups lie too deep in each other, or in circles')
     for key in group:
         found.append(None)
         if len(found) > MAX_ITEMS:
@@ -45,7 +48,7 @@ def _collect(group, found):
             raise ValueError('it contains links')
         item = group[key]
         if isinstance(item, h5py.Group):
-            _collect(item, found)
+            _collect(item, found, depth + 1)
         elif not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
             raise ValueError('it holds something else than arrays')
         else:

@@ -424,7 +424,7 @@ CASES = {
     'model with code for weights': ('train2', ['toy', F, *OUT], 'no readable weights', lambda_layer),
     'link out of the weights': ('train2', ['toy', F, *OUT], 'contains links', external_link),
     'link inside the weights': ('train2', ['toy', F, *OUT], 'contains links', soft_link),
-    'weights in circles': ('train2', ['toy', F, *OUT], 'no readable weights', circle),
+    'weights in circles': ('train2', ['toy', F, *OUT], 'or in circles', circle),
     'weights stored in another file': ('train2', ['toy', F, *OUT], 'something else', external_storage),
     'weights that are a view of another file': ('train2', ['toy', F, *OUT], 'something else', virtual),
     'weights that declare terabytes': ('train2', ['toy', F, *OUT], 'other arrays', huge_array),
