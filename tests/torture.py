@@ -68,9 +68,9 @@ def collapse_first():
     """The first attempt of phase 2 starts with masks that stand still at 0."""
     train, unet = train2.train, mymodels.unet
 
-    def collapsing(args, data, classifier, fingerprint, attempt, began):
+    def collapsing(job, classifier, attempt):
         mymodels.unet = unet if attempt else functools.partial(unet, bias=-20.)
-        return train(args, data, classifier, fingerprint, attempt, began)
+        return train(job, classifier, attempt)
     train2.train = collapsing
 
 
