@@ -8,7 +8,6 @@ of a run that was left alone. After every kill all files are read. The last line
 differences, 0 unreadable files".
 """
 import argparse
-import functools
 import glob
 import json
 import os
@@ -66,10 +65,10 @@ def command(name, folder, output, resume):
 
 def collapse_first():
     """The first attempt of phase 2 starts with masks that stand still at 0."""
-    train, unet = train2.train, mymodels.unet
+    train, bias = train2.train, mymodels.MASK_BIAS
 
     def collapsing(job, classifier, attempt):
-        mymodels.unet = unet if attempt else functools.partial(unet, bias=-20.)
+        mymodels.MASK_BIAS = bias if attempt else -20.
         return train(job, classifier, attempt)
     train2.train = collapsing
 
