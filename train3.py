@@ -69,7 +69,7 @@ def arguments():
     g.add_argument('--ascent-rate', type=cli.part, default=0.2, metavar='R', help='of one of these steps')
     g.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
                    help='pixels around the masks that ascent leaves as they were drawn')
-    g.add_argument('--imsave', action='store_true', help='a picture of compositions every epoch')
+    g.add_argument('--imsave', action='store_true', help='backgrounds and compositions, a picture an epoch')
     return p
 
 

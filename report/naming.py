@@ -35,7 +35,7 @@ MEANINGS = {
     'probe': 'the last layer alone, fitted on the features of an ImageNet network',
     'augment': 'Baseline (long) with scale and light varied, without any new background',
     'best-flood': 'Best with the masks of a rule, what white flooded from the frame does not reach',
-    'best-probe': 'from the probe on trained on textures, as long as Baseline on plain images',
+    'best-probe': 'phase 3 from the probe on, on textures, in as many steps as Baseline',
     'baseline': 'the classifier of phase 1, trained on the images as they are',
     'attention': "the paper's other baseline, AG-CNN (Guan et al. 2018)",
     'proposal': "the paper's method: backgrounds of a generator that is trained against the classifier",
@@ -80,6 +80,7 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('augment', 'baseline-long'),
             ('best', 'augment'), ('best', 'best-flood'), ('best-probe', 'baseline'), ('best', 'real'))
 UNEQUAL_NOTES = {
+    'baseline': 'Baseline has all its steps in phase 1, on plain images.',
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '
                      'their own phase 1 besides.',
     'augment': 'Augmented has all its steps in phase 1 too.',

@@ -32,7 +32,8 @@ FIGURES = {
     'backgrounds': 'What the generator of Proposal draws, over the epochs t.',
     'worst': 'Test images behind the worst background that ascent finds for each network, and its answers; '
              'framed where they are wrong.',
-    'price': 'What it costs to stand the worst background: a point a row, mean over its seeds.',
+    'price': 'What it costs to stand the worst background: a point a row, mean over its seeds; plain '
+             'images are all of the test, the others those that were searched.',
     'answers': 'Images of the tests, the truth, and what the networks answer; red: further off than counts '
                'as right.',
     'segments': 'Images of the tests, the masks of the U-Net of phase 2 and of the one that learnt on '
@@ -159,8 +160,9 @@ def draw(out, plan, rows):
     if shown:
         figures.backgrounds(_figure(out, name, 'backgrounds'), shown)
     if 'pixels' in results.tests:
-        draw_price(out, plan, results)
-        draw_worst(out, plan, results)
+        data = plan.load()
+        draw_price(out, plan, results, mydatasets.with_truth(data)[0])
+        draw_worst(out, plan, results, data)
     if plan.task.kind != 'classifier':
         answers.draw(_figure(out, name, 'answers'), plan)
     if any(plan.task_of(m).kind == 'segmenter' for m in plan.methods):
@@ -207,9 +209,9 @@ def draw_networks(out, name, plan, count=8):
         figures.sensitivity(_figure(out, name, 'sensitivity'), composed.numpy(), heat)
 
 
-def draw_price(out, plan, results, fewest=3):
-    """Accuracy behind the worst background of each image over that on plain images, from `fewest` rows on."""
-    plain = 'original' if plan.monochrome else mydatasets.with_truth(plan.load())[0]
+def draw_price(out, plan, results, plain, fewest=3):
+    """Accuracy behind the worst background of each image over that of the test `plain`, from `fewest` rows
+    on."""
     found = {naming.name_of(m, not plan.monochrome): [np.mean(list(tests[t].values()))
                                                       for t in (plain, 'pixels')]
              for m, tests in results.methods.items() if tests.keys() >= {plain, 'pixels'}}
@@ -217,12 +219,11 @@ def draw_price(out, plan, results, fewest=3):
         figures.price(_figure(out, plan.label, 'price'), plan.label, found)
 
 
-def draw_worst(out, plan, results, count=8):
+def draw_worst(out, plan, results, data, count=8):
     """Some test images behind the worst backgrounds that ascent finds for Baseline, Best and the row that
     stands it best, as far as their weights are here."""
     scores = {m: np.mean(list(tests['pixels'].values())) for m, tests in results.methods.items()
               if 'pixels' in tests}
-    data = plan.load()
     objects, found = pixels.subjects(data, count), {}
     for method in dict.fromkeys(('baseline', 'best', max(scores, key=scores.get))):
         with evaluation.precision():

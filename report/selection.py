@@ -93,9 +93,12 @@ def unseen_tests(families, ending=''):
 
 
 def sources_of(method, photographs):
-    """The words of a method's command line, among them the backgrounds that it trains on."""
+    """The words of a method's command line and of those of the network that it began as, among them the
+    backgrounds that it trained on."""
     plan = recipes.BACKBONES | recipes.PHOTOGRAPHS if photographs else recipes.MONOCHROME
-    return plan[method].argv if method in plan else ()
+    words = plan[method].argv if method in plan else ()
+    began_as = words[0].strip('{}') if words else ''
+    return (*words, *sources_of(began_as, photographs)) if began_as in plan else words
 
 
 def seen(method, photographs):

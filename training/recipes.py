@@ -15,7 +15,7 @@ BASE, UNET = '{baseline}', '{unet}'
 MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 # many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
-ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1', '--ascent-rate', '0.1', '--ascent-steps'
+ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1', '--ascent-rate', '0.1'
 
 
 # what another camera and place change beside the background (docs/log.md)
@@ -29,7 +29,7 @@ def phases(binarize, best, real, long=LONG):
         return Phase('train3', (BASE, mask, binarize, *back))
 
     def ascent(*back, steps='20'):
-        return Phase('train3', ('{best}', UNET, binarize, *back, *ASCENT, steps))
+        return Phase('train3', ('{best}', UNET, binarize, *back, *ASCENT, '--ascent-steps', steps))
     return {
         'baseline': Phase('train1', ()),
         'unet': Phase('train2', (BASE,)),

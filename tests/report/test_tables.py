@@ -210,6 +210,12 @@ def test_the_shares_of_plain_backgrounds_that_the_notes_name():
     assert plain(untrained, (32, 32, 3)) > 0.1
 
 
+def test_a_row_has_seen_what_the_network_that_it_began_as_had_seen():
+    assert selection.seen('ascent', False) == selection.seen('best', False) >= selection.seen('textures', False)
+    assert selection.seen('textures', False) and not selection.seen('baseline', False)
+    assert not selection.seen('segment-real', False) - selection.seen('real', False)
+
+
 def test_worst_cases_show_the_least_and_the_largest_of_the_seeds_and_say_what_they_bound():
     tests = [*TESTS, 'attack', 'pixels', 'worst', 'worst-nohalo',
              *selection.unseen_tests(FAMILIES, naming.NO_HALO)]
