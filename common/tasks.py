@@ -44,7 +44,7 @@ class Score(NamedTuple):
 
 def text(value, unit, digits=1):
     """A value of a score: shares in %, others in their own unit, with `digits` + 2 figures in all."""
-    return f'{100*value:.{digits}f} %' if unit == 'share' else f'{value:.{digits + 2}g}'
+    return f'{100*value:.{digits}f} %' if unit == 'share' else f'{value:#.{digits + 2}g}'.rstrip('.')
 
 
 @dataclass(frozen=True)
