@@ -27,7 +27,7 @@ from scoring.adversary import margin
 from scoring.objects import batches
 from training import weightfiles
 
-STEPS, STARTS = pixels.Effort(steps=400), pixels.Effort(starts=pixels.USUAL.starts*4)
+STEPS, STARTS = pixels.Effort(steps=4*pixels.USUAL.steps), pixels.Effort(draws=4)
 SQUARE = 0.8             # of the image, the first squares
 HALVED = 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000   # of 10,000 queries, where that is halved
 QUERIES = 250            # in one call, then images found wrong are left out

@@ -189,7 +189,8 @@ def _worst_notes(results):
     low, high = adversary.BRIGHTNESS
     effort, usual = pixels.USUAL, adversary.USUAL
     notes = {'attack': ATTACK_NOTE.format(number=len(usual.rates)*usual.restarts, low=low, high=high),
-             'pixels': PIXELS_NOTE.format(steps=effort.steps, starts=listed(effort.starts),
+             'pixels': PIXELS_NOTE.format(steps=effort.steps, starts=listed(pixels.STARTS),
+                                          more=effort.starts.count(pixels.OTHERS),
                                           losses=listed(climbing.LOSSES)),
              'worst': EVERY_NOTE.format(backgrounds=len(worst.SET), draws=worst.DRAWS)}
     which = {'pixels': ', evenly spaced' if results.photographs else ', the first of the set'}

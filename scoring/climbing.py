@@ -84,16 +84,27 @@ def of_images(model):
     return Objects(images, tf.TensorSpec([None], tf.int32), masks)
 
 
+def behind(model, objects, b):
+    """(n,) margin of the wrong classes behind the backgrounds b."""
+    return margin(model(compose(objects.x, objects.m, b), training=False), objects.y)
+
+
+def judger(model):
+    """judge(Objects, b) -> `behind`; traced once."""
+    signature = of_images(model)
+    return tf.function(lambda objects, b: behind(model, objects, b), input_signature=(signature, signature.x))
+
+
 def lender(model):
     """lend(Objects, candidates (k, h, w, c)) -> the candidate that harms each image most; traced once."""
     signature = of_images(model)
 
     @tf.function(input_signature=(signature, signature.x))
     def lend(objects, candidates):
-        (x, y, m), best = objects, tf.zeros_like(objects.y)
-        top = tf.fill(tf.shape(y), np.float32(-np.inf))
+        best = tf.zeros_like(objects.y)
+        top = tf.fill(tf.shape(best), np.float32(-np.inf))
         for i in tf.range(tf.shape(candidates)[0]):
-            value = margin(model(compose(x, m, candidates[i]), training=False), y)
+            value = behind(model, objects, candidates[i])
             best, top = tf.where(value > top, i, best), tf.maximum(value, top)
         return tf.gather(candidates, best)
     return lend
@@ -110,7 +121,7 @@ def climber(model, loss):
     def climb(objects, state, looks):
         (x, y, m), (b, before, best, top, rate, halved, top_then, right) = objects, state
 
-        def behind(b):
+        def slopes(b):
             logits = tf.cast(model(compose(x, m, b), training=False), tf.float32)
             return loss(logits, y), logits
 
@@ -118,7 +129,7 @@ def climber(model, loss):
             return values[:, None, None, None]
         rises, last = tf.zeros_like(rate), tf.fill(tf.shape(rate), np.float32(np.inf))
         for _ in tf.range(looks):
-            value, gradient, logits = ascent.slope(behind, b)
+            value, gradient, logits = ascent.slope(slopes, b)
             was = right
             right &= tf.argmax(logits, 1, output_type=tf.int32) == y
             higher = was & ((value > top) | ~right)

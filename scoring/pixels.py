@@ -2,10 +2,12 @@
 
 max over b of L(f(m_i x_i + (1 - m_i) b_i), y_i) for each image by itself, over every pixel outside the object
 grown by the halo of the tests, b in [0, 1]: sign-gradient ascent (Madry et al. 2018) with a falling step,
-from several starts and by two losses (as AutoAttack combines them: Croce and Hein 2020); the last start is a
-background that has turned another image. An image counts as right only if it is right as it is and at every
-start and step of every search. What is left is an upper bound on robust accuracy: a longer search, or another
-one, can only leave less.
+from several starts and by two losses in turn (as AutoAttack combines them: Croce and Hein 2020). The last
+starts are backgrounds that have turned other images. There every search has twice the steps of the one before
+for half as many images, those nearest to being turned (successive halving: Jamieson and Talwalkar 2016), so
+that it costs no more. An image counts as right only if it is right as it is and at every start and step of
+every search. What is left is an upper bound on robust accuracy: a longer search, or another one, can only
+leave less.
 """
 import itertools
 from typing import NamedTuple
@@ -16,23 +18,27 @@ import mybackgrounds
 import mydatasets
 from common.keys import Key, Stream
 from common.quiet import tf
-from scoring.climbing import Climb, climber, lender, LOSSES, spans
+from scoring.climbing import Climb, climber, judger, lender, LOSSES, spans
 from scoring.objects import batches, known, Objects
 
 IMAGES, PHOTOGRAPHS = 1000, 200   # searched: the first of a monochrome set, evenly spaced ones of photographs
 STARTS = {'noise': mybackgrounds.noise, 'black': mybackgrounds.black, 'textures': mybackgrounds.textures}
-OTHERS = 'others'   # a fourth start: what other images fell for, the most harmful to each of CANDIDATES
+OTHERS = 'others'   # later starts: what other images fell for, the most harmful to each of CANDIDATES
 CANDIDATES = 100
 
 
 class Effort(NamedTuple):
-    """How hard is tried: a search by each loss from each of the starts, every one another draw."""
+    """How hard is tried: a search from each of the starts."""
     steps: int = 100
-    starts: tuple = (*STARTS, OTHERS)
+    starts: tuple = (*STARTS, *[OTHERS]*4)
+    draws: int = 1       # times that each search is made, every one from another draw
 
     @property
     def searches(self):
-        return list(itertools.product(LOSSES, self.starts))
+        """(loss, start, times) of each: times the steps, on one image in so many."""
+        times = [2**self.starts[:i + 1].count(OTHERS) for i in range(len(self.starts))]
+        once = zip(itertools.cycle(LOSSES), self.starts, times)
+        return [search for search in once for _ in range(self.draws)]
 
 
 USUAL = Effort()
@@ -42,7 +48,7 @@ class Found(NamedTuple):
     """What searches found out about Objects, as arrays of their rows."""
     plain: np.ndarray    # (n,) is the image right as it is?
     right: np.ndarray    # (n,) and in all searches?
-    b: np.ndarray        # (n, h, w, c) in [0, 1]: what turned it, or came nearest to it in the last search
+    b: np.ndarray        # (n, h, w, c) in [0, 1]: what turned it, or came nearest to that
     left: dict           # {search: how many images are right after it and those before}
 
 
@@ -91,29 +97,42 @@ def borrowed(lend, objects, turned, key):
     return found
 
 
+def margins_of(judge, objects, b):
+    """(n,) margins of the wrong classes behind backgrounds b, an array."""
+    found = np.empty(len(b), np.float32)
+    for rows, k in batches(np.arange(len(b)), objects.batchsize):
+        found[rows[:k]] = judge(objects.take(rows), b[rows]).numpy()[:k]
+    return found
+
+
 def search(model, objects, key, effort=USUAL):
-    """The Found of the searches of an effort, one after the other, each on the images that are right so far.
+    """The Found of the searches of an effort, one after the other, each on images that are right so far.
 
     objects: their m is 1 on the pixels that stay as they are. A function of key and effort, up to rounding.
     """
-    x, left = objects.x, {}
-    climbs, lend = {name: climber(model, loss) for name, loss in LOSSES.items()}, lender(model)
+    x, n, left = objects.x, len(objects.x), {}
+    climbs = {name: climber(model, loss) for name, loss in LOSSES.items()}
+    lend, judge = lender(model), judger(model)
     whole, state = objects._replace(m=tf.ones_like(objects.m)), Climb.begin(x.numpy())   # no background
-    move_on(next(iter(climbs.values())), whole, state, np.arange(len(x)), np.int32(1))
+    move_on(next(iter(climbs.values())), whole, state, np.arange(n), np.int32(1))
     plain, right, worst = state.right, state.right.copy(), x.numpy().copy()
-    for number, (loss, start) in enumerate(effort.searches):
+    near = np.full(n, -np.inf, np.float32)   # the margin of the wrong classes behind `worst`
+    for number, (loss, start, times) in enumerate(effort.searches):
         rows, mine = np.flatnonzero(right), key.fold(number)
+        rows = np.sort(rows[np.argsort(-near[rows], kind='stable')[:-(-n//times)]])
+        some = objects.take(rows)
         if start == OTHERS:
-            b = worst.copy()
-            b[rows] = borrowed(lend, objects.take(rows), worst[plain & ~right], mine)
+            b = borrowed(lend, some, worst[plain & ~right], mine)
         else:
-            b = STARTS[start](x, mine).numpy()
+            b = STARTS[start](x, mine).numpy()[rows]
         state = Climb.begin(b)
-        for looks in spans(effort.steps):
-            rows_left = rows[state.right[rows]]
-            move_on(climbs[loss], objects, state, rows_left, looks)
-        right, worst[rows] = right & state.right, state.best[rows]
-        left[f'{start} by {loss}'] = int(right.sum())
+        for looks in spans(times*effort.steps):
+            move_on(climbs[loss], some, state, np.flatnonzero(state.right), looks)
+        right[rows] = state.right
+        margins = margins_of(judge, some, state.best)
+        nearer = margins > near[rows]
+        near[rows[nearer]], worst[rows[nearer]] = margins[nearer], state.best[nearer]
+        left[f'{start}, {times*effort.steps:,} steps, by {loss}'] = int(right.sum())
     return Found(plain, right, worst, left)
 
 

@@ -116,8 +116,49 @@ def test_where_no_gradient_leads_others_help():
     steep = Reader((8, 8, 1), lambda z: tf.stack([0.5 + 0*tf.reduce_mean(z, (1, 2, 3)), tf.cast(
         tf.reduce_mean(z, (1, 2, 3)) > 0.5, tf.float32)], 1))
     found = pixels.search(steep, objects, Key.of(0), SHORT._replace(starts=('noise', 'others')))
-    first, second, *_ = found.left.values()
-    assert 5 < first < 35 and second == 0
+    first, second = found.left.values()
+    assert 5 < first < 35 and second == max(0, first - 20)   # of half the images, not of all that are left
+
+
+def test_every_later_search_has_twice_the_steps_for_half_the_images(monkeypatch):
+    assert Effort(draws=2).searches[::2] == Effort().searches == [
+        ('cross-entropy', 'noise', 1), ('margin', 'black', 1), ('cross-entropy', 'textures', 1),
+        ('margin', 'others', 2), ('cross-entropy', 'others', 4), ('margin', 'others', 8),
+        ('cross-entropy', 'others', 16)]
+    looked, move_on = [], pixels.move_on
+
+    def counted(climb, objects, state, rows, looks):
+        looked.append((len(rows), int(looks)))
+        move_on(climb, objects, state, rows, looks)
+    monkeypatch.setattr(pixels, 'move_on', counted)
+    objects = pixels.Objects(tf.zeros((32, 8, 8, 1)), tf.zeros(32, tf.int32), tf.zeros((32, 8, 8, 1)))
+    firm = Reader((8, 8, 1), lambda z: tf.stack([
+        2 + tf.zeros(len(z)), tf.reduce_mean(z, (1, 2, 3)), tf.zeros(len(z))], 1))
+    found = pixels.search(firm, objects, Key.of(0), Effort(steps=10))
+    assert found.right.all() and looked[0] == (32, 1)
+    steps = {n: sum(looks for some, looks in looked if some == n) for n in (32, 16, 8, 4, 2)}
+    assert steps == {32: 1 + 3*11, 16: 21, 8: 41, 4: 81, 2: 161}
+
+
+def test_later_searches_go_on_with_the_images_that_came_nearest_to_being_turned(monkeypatch):
+    inside = np.random.RandomState(0).permutation(10)/10
+    x = np.ones((10, 8, 8, 1), np.float32)*inside[:, None, None, None].astype(np.float32)
+    m = np.zeros_like(x)
+    m[:, :, :4] = 1    # half of each: the brighter it is, the less the other half can do
+    objects = pixels.Objects(tf.constant(x), tf.zeros(10, tf.int32), tf.constant(m))
+    seen, move_on = [], pixels.move_on
+
+    def watched(climb, objects, state, rows, looks):
+        seen.append(objects.x[:, 0, 0, 0].numpy())
+        move_on(climb, objects, state, rows, looks)
+    monkeypatch.setattr(pixels, 'move_on', watched)
+    halves = Reader((8, 8, 1), lambda z: tf.stack([
+        1.5 + tf.reduce_mean(z[:, :, :4], (1, 2, 3)), tf.reduce_mean(z[:, :, 4:], (1, 2, 3)),
+        tf.zeros(len(z))], 1))
+    found = pixels.search(halves, objects, Key.of(0), SHORT._replace(starts=('noise', 'others')))
+    assert sorted(seen[-1]) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    margins = pixels.margins_of(climbing.judger(halves), objects, found.b)
+    assert found.right.all() and margins == pytest.approx(-0.5 - inside, abs=0.02)   # all white
 
 
 def test_no_scale_of_the_logits_hides_their_gradient(data, model, found):
