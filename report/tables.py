@@ -31,8 +31,9 @@ ATTACK_NOTE = ('Attack: under the strongest of {number} generators trained again
                'see the image that they stand behind and are kept to a brightness of {low} to {high} as a '
                'mean over the batch.')
 PIXELS_NOTE = ('Pixels: right as it is and behind every background on the way of ascent on its pixels, '
-               'outside the object grown by 2 pixels: {steps} steps from each of {starts} '
-              '(what turned other images), by {losses}.')
+               'outside the object grown by 2 pixels: {steps} steps from each of {starts}, then {more} '
+               'searches from what turned other images, each of twice as many steps for half as many images '
+               '(those nearest to being turned), by {losses} in turn.')
 EVERY_NOTE = ('Worst: right on every one of {backgrounds} backgrounds, 2 pixels away from the object or (no '
               'halo) right up to it: the families never trained on, {draws} draws of each, white once.')
 UNSEEN_NOTE = ('Unseen, no halo: mean over all families of backgrounds never trained on, right up to the '
