@@ -132,7 +132,7 @@ def search(model, objects, key, effort=USUAL):
         margins = margins_of(judge, some, state.best)
         nearer = margins > near[rows]
         near[rows[nearer]], worst[rows[nearer]] = margins[nearer], state.best[nearer]
-        left[f'{start}, {times*effort.steps:,} steps, by {loss}'] = int(right.sum())
+        left[f'{times*effort.steps:,} steps from {start} by {loss}'] = int(right.sum())
     return Found(plain, right, worst, left)
 
 

@@ -227,6 +227,7 @@ def test_backgrounds_that_do_not_tell_the_classes_leave_the_verdict_to_the_unsee
     data = toys.in_colour()._replace(
         tests={'test': audits.mydatasets.Test(lambda: images)}, classes=CLASSES)
     model = foreign.network(foreign.read(stranger), 16, foreign.How('0..255'))
+    model.task = data.task
     findings = audits.examine(model, data)
     assert not pages.differ(findings)
     said = ' '.join(pages.verdict('x', findings))
