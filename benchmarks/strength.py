@@ -1,9 +1,10 @@
 """Is the test `pixels` strong? What other searches still turn of the images that its usual effort leaves.
 
 Four times the steps; four times the starts; Square attack (Andriushchenko et al. 2020), which needs no
-gradient; backgrounds that ascent makes against another network. Each begins anew on what the usual effort
-leaves, so its points are those by which adding it would lower the row. Last, how many images are left when no
-pixel is protected: an attack that leaves any of them is broken.
+gradient; backgrounds that ascent makes against another network. The points of each are those by which adding
+it would lower the row. The longer searches begin anew on all images, because they borrow what turned others;
+the rest on what the usual effort leaves. Last, how many images are left when no pixel is protected: an attack
+that leaves any of them is broken.
 """
 import argparse
 import itertools
@@ -101,11 +102,12 @@ def columns(model, source, objects, key, queries):
     """{column: cell} of one network."""
     n = len(objects.y)
     usual = pixels.search(model, objects, key)
-    rest = objects.take(np.flatnonzero(usual.right))
+    left = usual.right
+    rest = objects.take(np.flatnonzero(left))
     every = np.ones(len(rest.y), bool)
     cells = {'as they are': f'{100*np.mean(usual.plain):.1f}', 'usual effort': f'{100*len(rest.y)/n:.1f}'}
-    more = {'4 x steps': lambda: pixels.search(model, rest, key.fold(101), STEPS).right,
-            '4 x starts': lambda: pixels.search(model, rest, key.fold(102), STARTS).right,
+    more = {'4 x steps': lambda: pixels.search(model, objects, key.fold(101), STEPS).right[left],
+            '4 x starts': lambda: pixels.search(model, objects, key.fold(102), STARTS).right[left],
             f'Square, {queries:,}': lambda: square(model, rest, key.fold(103), queries)}
     if source is not None:
         more['transferred'] = lambda: transferred(model, source, rest, key.fold(104))

@@ -296,7 +296,7 @@ def test_masks_that_collapse_twice_end_the_run_with_exit_code_3(tmp_path, monkey
 @pytest.mark.slow
 def test_masks_that_hide_the_object_at_the_end_count_as_collapsed(tmp_path, monkeypatch, capsys):
     toys.parents(tmp_path)
-    monkeypatch.setattr(restarts, 'CHANCE', 3.1)   # times 1/3: no accuracy is enough
+    monkeypatch.setattr(tasks, 'CHANCE', 3.1)   # times 1/3: no accuracy is enough
     assert train2.main(toys.argv('train2', tmp_path, 'u')) == 3
     assert 'collapsed twice: at step 4 the accuracy of f(m x)' in capsys.readouterr().err
 

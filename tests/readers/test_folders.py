@@ -339,7 +339,7 @@ def test_streamed_photographs_can_be_pictured_too(photos, monkeypatch, forgetful
 
 @pytest.mark.slow
 def test_training_from_links_keeps_within_4_gb():
-    words = ['benchmarks/streaming.py', '--images', '10000', '--files', '100', '--steps', '2']
+    words = ['-m', 'benchmarks.streaming', '--images', '10000', '--files', '100', '--steps', '2']
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-2].replace(',', '')) < 4000
