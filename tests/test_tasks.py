@@ -389,7 +389,7 @@ def test_tables_of_scores_follow_from_rows_alone(tmp_path):
     table = (tmp_path/'tables.md').read_text()
     assert '**MNIST, angle: mean absolute error (degrees), the less the better**' in table
     line = next(row for row in table.splitlines() if row.startswith('| Best')).split('|')
-    assert line[2].split() == ['5', '±', '2.5']
+    assert line[2].split() == ['5.00', '±', '2.5']
     assert line[9].split()[0] == '8.5' and line[10].split()[0] == '11' and line[11].split()[0] == '12.5'
 
 

@@ -114,7 +114,7 @@ def test_large_figures_are_made_smaller_until_there_is_room(tmp_path):
 def test_the_page_of_the_recorded_results_is_below_five_megabytes(tmp_path):
     for name in ('accuracy.csv', 'scores.csv', 'masks.csv', 'figures'):
         os.symlink(os.path.join(toys.ROOT, 'results', name), tmp_path/name)
-    text = written(tmp_path, ['mnist', 'fashionmnist', 'signs', 'mnist_angle'])
+    text = written(tmp_path, ['mnist', 'fashionmnist', 'signs', 'mnist_angle', 'fashionmnist_angle'])
     figures = os.listdir(tmp_path/'figures')
     assert len([v for v in Page(text).links if v.startswith('data:')]) == len(figures) > 10
     assert len(text.encode()) < 5_000_000
