@@ -390,7 +390,7 @@ def test_tables_of_scores_follow_from_rows_alone(tmp_path):
     assert '**MNIST, angle: mean absolute error (degrees), the less the better**' in table
     line = next(row for row in table.splitlines() if row.startswith('| Best')).split('|')
     assert line[2].split() == ['5.00', '±', '2.5']
-    assert line[9].split()[0] == '8.5' and line[10].split()[0] == '11' and line[11].split()[0] == '12.5'
+    assert line[9].split()[0] == '8.50' and line[10].split()[0] == '11.0' and line[11].split()[0] == '12.5'
 
 
 def test_a_score_may_leave_0_to_1_only_in_a_unit_of_its_own(tmp_path):
