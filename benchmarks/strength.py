@@ -21,10 +21,10 @@ from common import ascent, cli
 from common.errors import guard
 from common.keys import Key, Stream
 from common.quiet import tf
-from mybackgrounds import compose
 from readers import reading
 from scoring import climbing, evaluation, pixels
 from scoring.adversary import margin
+from scoring.climbing import logits_behind
 from scoring.objects import batches
 from training import weightfiles
 
@@ -32,10 +32,6 @@ STEPS, STARTS = pixels.Effort(steps=4*pixels.USUAL.steps), pixels.Effort(draws=4
 SQUARE = 0.8             # of the image, the first squares
 HALVED = 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000   # of 10,000 queries, where that is halved
 QUERIES = 250            # in one call, then images found wrong are left out
-
-
-def logits_behind(model, x, m, b):
-    return tf.cast(model(compose(x, m, b), training=False), tf.float32)
 
 
 def square(model, objects, key, queries):

@@ -84,15 +84,21 @@ def of_images(model):
     return Objects(images, tf.TensorSpec([None], tf.int32), masks)
 
 
-def behind(model, objects, b):
+def logits_behind(model, x, m, b):
+    """(n, classes) float32."""
+    return tf.cast(model(compose(x, m, b), training=False), tf.float32)
+
+
+def margin_behind(model, objects, b):
     """(n,) margin of the wrong classes behind the backgrounds b."""
-    return margin(model(compose(objects.x, objects.m, b), training=False), objects.y)
+    return margin(logits_behind(model, objects.x, objects.m, b), objects.y)
 
 
 def judger(model):
-    """judge(Objects, b) -> `behind`; traced once."""
+    """judge(Objects, b) -> `margin_behind`; traced once."""
     signature = of_images(model)
-    return tf.function(lambda objects, b: behind(model, objects, b), input_signature=(signature, signature.x))
+    return tf.function(lambda objects, b: margin_behind(model, objects, b),
+                       input_signature=(signature, signature.x))
 
 
 def lender(model):
@@ -104,7 +110,7 @@ def lender(model):
         best = tf.zeros_like(objects.y)
         top = tf.fill(tf.shape(best), np.float32(-np.inf))
         for i in tf.range(tf.shape(candidates)[0]):
-            value = behind(model, objects, candidates[i])
+            value = margin_behind(model, objects, candidates[i])
             best, top = tf.where(value > top, i, best), tf.maximum(value, top)
         return tf.gather(candidates, best)
     return lend
@@ -121,15 +127,15 @@ def climber(model, loss):
     def climb(objects, state, looks):
         (x, y, m), (b, before, best, top, rate, halved, top_then, right) = objects, state
 
-        def slopes(b):
-            logits = tf.cast(model(compose(x, m, b), training=False), tf.float32)
+        def loss_behind(b):
+            logits = logits_behind(model, x, m, b)
             return loss(logits, y), logits
 
         def four(values):
             return values[:, None, None, None]
         rises, last = tf.zeros_like(rate), tf.fill(tf.shape(rate), np.float32(np.inf))
         for _ in tf.range(looks):
-            value, gradient, logits = ascent.slope(slopes, b)
+            value, gradient, logits = ascent.slope(loss_behind, b)
             was = right
             right &= tf.argmax(logits, 1, output_type=tf.int32) == y
             higher = was & ((value > top) | ~right)

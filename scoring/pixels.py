@@ -90,18 +90,20 @@ def borrowed(lend, objects, turned, key):
     are none yet."""
     if not len(turned):
         return mybackgrounds.noise(objects.x, key).numpy()
-    order = np.argsort(key.uniform(len(turned)).numpy())[:CANDIDATES]
-    found, candidates = np.empty(objects.x.shape, np.float32), tf.constant(turned[order])
-    for rows, k in batches(np.arange(len(found)), objects.batchsize):
-        found[rows[:k]] = lend(objects.take(rows), candidates).numpy()[:k]
-    return found
+    candidates = tf.constant(turned[np.argsort(key.uniform(len(turned)).numpy())[:CANDIDATES]])
+    return by_batches(objects, lambda some, rows: lend(some, candidates), objects.x.shape[1:])
 
 
 def margins_of(judge, objects, b):
     """(n,) margins of the wrong classes behind backgrounds b, an array."""
-    found = np.empty(len(b), np.float32)
-    for rows, k in batches(np.arange(len(b)), objects.batchsize):
-        found[rows[:k]] = judge(objects.take(rows), b[rows]).numpy()[:k]
+    return by_batches(objects, lambda some, rows: judge(some, b[rows]))
+
+
+def by_batches(objects, ask, shape=()):
+    """(n, *shape) answers to ask(Objects, their rows), a batch at a time."""
+    found = np.empty((len(objects.y), *shape), np.float32)
+    for rows, k in batches(np.arange(len(found)), objects.batchsize):
+        found[rows[:k]] = ask(objects.take(rows), rows).numpy()[:k]
     return found
 
 
