@@ -38,8 +38,8 @@ class Score(NamedTuple):
         """'mean absolute error (degrees), the less the better'."""
         others = f'share of answers with an error of at most {self.name.removeprefix("within-")}'
         what = {'iou': 'intersection over union with the true masks',
-                'mae': f'mean absolute error ({self.unit})'}.get(self.name, others)
-        return f'{what}, the {self.better} the better'
+                'mae': 'mean absolute error'}.get(self.name, others)
+        return f'{what} ({"%" if self.unit == "share" else self.unit}), the {self.better} the better'
 
 
 def text(value, unit, digits=1):

@@ -1,11 +1,11 @@
 """Tables of the scores of tasks other than that of classes, out of the rows of scores.csv alone."""
 
 from common.tasks import Score, text
-from report import statistics
+from report import statistics, tables
 from report.formats import Table
-from report.naming import in_order, MEAN, MISSING, NO_HALO, row_names, SIX, title_of, WORST
+from report.naming import in_order, MEAN, NO_HALO, row_names, SIX, title_of, WORST
 from report.selection import newest, over, unmarked, unseen_tests
-from report.tables import seeds_of, steps_text, STEPS_NOTE
+from report.tables import RANGE_NOTE, seeds_of, steps_text, STEPS_NOTE
 from scoring import rowfile
 
 UNSEEN, CLOSE, NOISES = 'unseen', 'unseen, no halo', 'noises'   # means over many tests
@@ -15,9 +15,9 @@ NOTE = ('Mean over seeds ± half of the 95 % interval (Student t); it covers see
 
 
 def cell(by_seed, unit):
-    """'5.23 ± 0.4' of {seed: value}."""
-    if not by_seed:
-        return MISSING
+    """'5.23 ± 0.4' of {seed: value}; shares in %."""
+    if unit == 'share' or not by_seed:
+        return tables.cell(by_seed)
     values = list(by_seed.values())
     middle, half = statistics.interval(values)
     if len(values) < statistics.FEWEST_INTERVAL:
@@ -59,7 +59,7 @@ def table(rows, score, steps):
         taken = [steps_text(known[method])] if any(known.values()) else []
         lines.append([names.get(method, method), *(cell(tests.get(t), unit) for t in columns), *taken,
                       seeds_of(tests.get(t) for t in columns)])
-    notes = [NOTE] + [STEPS_NOTE]*any(known.values()) + notes
+    notes = [NOTE] + [RANGE_NOTE]*('[' in ''.join(sum(lines, []))) + [STEPS_NOTE]*any(known.values()) + notes
     if {UNSEEN, CLOSE} & set(columns):
         notes.append(f'Unseen: mean over families of backgrounds that no row was trained on '
                      f'({", ".join(families)}), 2 pixels away from the object or (no halo) right up to it.')

@@ -382,15 +382,20 @@ def test_tables_of_scores_follow_from_rows_alone(tmp_path):
     for seed in (0, 1, 2):
         for i, test in enumerate((*pages.naming.TESTS, 'noise-0', 'noise-0.1')):
             for method, value in (('baseline', 20.), ('best', 4.)):
-                rowfile.append(str(tmp_path/'scores.csv'), {
-                    'dataset': 'mnist_angle', 'method': method, 'seed': seed, 'test': test, 'n': 9,
-                    'score': 'mae', 'value': value + i + seed, 'unit': 'degrees', 'settings': 's'})
+                for score, found, unit in (('mae', value + i + seed, 'degrees'),
+                                           ('within-10', 1 - value/100 - seed/100, 'share')):
+                    rowfile.append(str(tmp_path/'scores.csv'), {
+                        'dataset': 'mnist_angle', 'method': method, 'seed': seed, 'test': test, 'n': 9,
+                        'score': score, 'value': found, 'unit': unit, 'settings': 's'})
     pages.write_tables(str(tmp_path), ['mnist_angle'])
     table = (tmp_path/'tables.md').read_text()
     assert '**MNIST, angle: mean absolute error (degrees), the less the better**' in table
     line = next(row for row in table.splitlines() if row.startswith('| Best')).split('|')
     assert line[2].split() == ['5.00', '±', '2.5']
     assert line[9].split()[0] == '8.50' and line[10].split()[0] == '11.0' and line[11].split()[0] == '12.5'
+    shares = table.split('share of answers with an error of at most 10 (%), the more the better**')[1]
+    cells = {row.split(' | ')[0]: row.split(' | ')[1] for row in shares.splitlines() if ' | ' in row}
+    assert cells['| Baseline'] == '79.0 ± 2.5' and cells['| Best'] == '95.0 ± 2.5'
 
 
 def test_a_score_may_leave_0_to_1_only_in_a_unit_of_its_own(tmp_path):
