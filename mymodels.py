@@ -11,6 +11,7 @@ from common.arrays import read_arrays
 from common.errors import brief, UserError
 from common.folding import fold
 from common.quiet import keras, tf
+from mybackgrounds import compose
 from readers.foreign import INPUTS
 from keras import layers
 
@@ -44,11 +45,11 @@ def is_grown(network):
     return bool(network.get('backbone')) or 'architecture' in network
 
 
-def classifier(shape, task, backbone=None, backbone_weights=None, **network):
+def classifier(shape, task, backbone=None, backbone_weights=None, remover=None, **network):
     """Images -> the outputs of a task, logits (n, classes) or a standardised number (n, 1).
 
     task: of common.tasks, or a number of classes; the model keeps it as `task`. network: width, dense of a
-    small one; head, dense of a backbone.
+    small one; head, dense of a backbone. remover: `ground`, and the arguments of the U-Net of `cut_out`.
     """
     task = tasks.of(task)
     inputs = keras.Input(shape, name='image')
@@ -59,6 +60,17 @@ def classifier(shape, task, backbone=None, backbone_weights=None, **network):
     outputs = layers.Dense(task.outputs, dtype='float32', name='logits')(x)
     model = keras.Model(inputs, outputs, name=task.kind)
     model.task = task
+    if remover:
+        f_m = unet(shape, **{k: v for k, v in remover.items() if k != 'ground'})
+        return cut_out(model, f_m, remover['ground'])
+    return model
+
+
+def cut_out(f, f_m, ground):
+    """f behind a background remover: it sees what the mask generator f_m marks, on a plain ground, a grey."""
+    image = keras.Input(f.input_shape[1:], name='image')
+    model = keras.Model(image, f(compose(image, f_m(image), ground)), name=f'{f.name}_of_cutouts')
+    model.task = f.task
     return model
 
 
@@ -87,7 +99,7 @@ def freeze(model, name, block):
 
     name: of the backbone. Errors: UserError, with the names that there are.
     """
-    if name is None:
+    if name not in {layer.name for layer in model.layers}:
         raise UserError('--freeze is for backbones; give one with --backbone, or leave it out')
     net = next(layer for layer in model.get_layer(name).layers if isinstance(layer, keras.Model))
     if block == 'all':

@@ -14,6 +14,7 @@ import sys
 import time
 from typing import NamedTuple
 
+import cutout
 import mydatasets
 import train1
 import train2
@@ -30,7 +31,7 @@ from training import options, plans, runlog, weightfiles
 from training.plans import Plan
 from training.recipes import MAIN, METHODS
 
-SCRIPTS = {'train1': train1, 'train2': train2, 'train3': train3, 'train_att': train_att}
+SCRIPTS = {m.__name__: m for m in (train1, train2, train3, train_att, cutout)}
 
 
 def parse(argv=None):
@@ -56,11 +57,10 @@ def parse(argv=None):
 
 def argv_of(plan, name):
     """The command line of a phase, shortened by --quick."""
-    argv = plan.argv(name)
-    if not plan.args.quick:
+    argv, script = plan.argv(name), plan.phases[name].script
+    if not plan.args.quick or script == 'cutout':
         return argv
-    epochs = SCRIPTS[plan.phases[name].script].parse(argv).epochs
-    return [*argv, '--epochs', str(max(1, epochs//10))]
+    return [*argv, '--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
 
 
 def parsed(plan, name):
@@ -76,11 +76,12 @@ def fingerprint(plan, name):
 
 def steps(plan, name):
     """In which the network of a row was trained, phase by phase: (2500, 4000)."""
-    args = parsed(plan, name)
+    args, script = parsed(plan, name), plan.phases[name].script
     before = [s for start in plan.parents(name)[:1] for s in steps(plan, start)]   # the second makes masks
-    if plan.phases[name].script == 'train1' and args.freeze == 'all':   # a last layer takes no steps
-        return (*before, 0)
-    return (*before, args.epochs*(args.steps_per_epoch or plan.images//args.batchsize))
+    if script == 'cutout':
+        return tuple(before)
+    last_layer = script == 'train1' and args.freeze == 'all'   # which takes none
+    return (*before, 0 if last_layer else args.epochs*(args.steps_per_epoch or plan.images//args.batchsize))
 
 
 def steps_by_fingerprint(plans):
@@ -118,8 +119,7 @@ def train(plan, name, queue):
     command = shlex.join(['python', script + '.py', *argv])
     number = queue.setdefault(plan.path(name), len(queue) + 1)
     print(f'phase {number} of {len(queue)}: {name} ({plan})\n== {command}', flush=True)
-    code = SCRIPTS[script].main(argv)
-    if code:
+    if code := SCRIPTS[script].main(argv):
         raise Stopped(code)
     made = runlog.phase_entry(plan, name, plan.about(name))
     runlog.add(plan.args.out, {**made, 'seconds': round(time.monotonic() - began, 1), 'command': command})

@@ -71,9 +71,9 @@ def run(args):
     if not args.global_classifier:
         train_global_branch(args, path)
     about = weightfiles.read_sidecar(path)
-    if 'architecture' in about.get('network', {}):
-        raise UserError(f'{path} was imported, and attention has to know the layers of its classifier; give '
-                        'weights of train1.py')
+    if {'architecture', 'remover'} & set(about.get('network', {})):
+        raise UserError(f'{path} was imported or cuts out what it sees, and attention has to know the layers '
+                        'of its classifier; give weights of train1.py')
     parents = [about.get('settings')] if args.global_classifier else []   # else its settings are ours
     job = start.begin(args, fingerprint(args, parents), {'global': about})
     if job is None:

@@ -96,9 +96,11 @@ def sources_of(method, photographs):
     """The words of a method's command line and of those of the network that it began as, among them the
     backgrounds that it trained on."""
     plan = recipes.BACKBONES | recipes.PHOTOGRAPHS if photographs else recipes.MONOCHROME
-    words = plan[method].argv if method in plan else ()
-    began_as = words[0].strip('{}') if words else ''
-    return (*words, *sources_of(began_as, photographs)) if began_as in plan else words
+    words, parts = plan[method].argv if method in plan else (), 1
+    if method in plan and plan[method].script == 'cutout':
+        parts = 2   # the U-Net is a part of it too
+    began_as = [w.strip('{}') for w in words[:parts] if w.startswith('{')]
+    return (*words, *(w for start in began_as for w in sources_of(start, photographs)))
 
 
 def seen(method, photographs):

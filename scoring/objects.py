@@ -11,10 +11,11 @@ from common import geometry
 from common.errors import UserError
 from common.quiet import tf
 from common.tasks import MASK
-from mydatagen import in_order, MOST_PIXELS, to_float
+from mydatagen import in_order, to_float
 
-BATCH = 100   # of Objects
-FEWER = 5     # times smaller are the batches of what is left over
+BATCH = 250           # of Objects
+MOST_PIXELS = 2**22   # of a batch: with its gradients half of those that a batch without may have
+FEWER = 5             # times smaller are the batches of what is left over
 
 
 def known(data):

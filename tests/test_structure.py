@@ -11,7 +11,7 @@ import toys
 NOUNS = 'mybackgrounds', 'mydatagen', 'mydatasets', 'mymodels'
 ROOMS = 'common', 'readers', 'training', 'scoring', 'report'
 COMMANDS = ('train1', 'train2', 'train3', 'train_att', 'evaluate', 'evaluate_seg', 'reproduce', 'predict',
-            'export', 'launch', 'look', 'audit')
+            'export', 'launch', 'look', 'audit', 'cutout')
 # who may import what, beside itself; the rooms' docstrings repeat it
 BELOW = {'common': (), 'readers': ('common',), 'nouns': ('common', 'readers'),
          'training': ('common', 'readers', 'nouns'), 'scoring': ('common', 'readers', 'nouns'),

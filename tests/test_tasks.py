@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cutout
 import evaluate
 import evaluate_seg
 import export
@@ -422,9 +423,8 @@ def commands():
 
 def test_the_commands_of_the_page_are_understood():
     """Their scripts take their words; the slow test runs them."""
-    own = {'train1': train1, 'train2': train2, 'train3': train3, 'evaluate': evaluate,
-           'evaluate_seg': evaluate_seg,
-           'reproduce': reproduce, 'predict': predict, 'export': export}
+    own = {m.__name__: m for m in (train1, train2, train3, cutout, evaluate, evaluate_seg, reproduce, predict,
+                                   export)}
     found = commands()
     assert len(found) >= 6
     for line in found:

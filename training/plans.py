@@ -167,7 +167,8 @@ class Plan(NamedTuple):
     def on_backbone(self, script):
         """The options of a phase on --backbone. Its defaults there stand among them: before its classifier
         exists, nothing else tells that it will be a backbone."""
-        words = [w for k, v in options.BACKBONE[script].items() for w in (f'--{k.replace("_", "-")}', str(v))]
+        found = options.BACKBONE.get(script, {})
+        words = [w for k, v in found.items() for w in (f'--{k.replace("_", "-")}', str(v))]
         if script == 'train1':
             words += ['--backbone', self.args.backbone]
             if self.args.backbone_weights:
@@ -185,10 +186,11 @@ class Plan(NamedTuple):
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name), *Reading.of(self.args).words()]
-        for option in ('limit', 'batchsize', 'precision'):
+        trained = script != 'cutout'
+        for option in ('limit', *('batchsize', 'precision')*trained):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option, str(getattr(self.args, option))]
-        argv += [f'--{o}' for o in ('deterministic', 'quiet') if getattr(self.args, o)]
+        argv += [f'--{o}' for o in (*('deterministic',)*trained, 'quiet') if getattr(self.args, o)]
         if name == 'proposal' and self.seed == 0:
             argv.append('--imsave')   # for a figure over the epochs
         return argv

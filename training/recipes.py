@@ -63,6 +63,9 @@ def phases(binarize, best, real, long=LONG):
         # another task: the U-Net itself, trained to mark the object; its bound as that of the classifier
         'segment': Phase('train3', (UNET, UNET, binarize, *best, *MARKING)),
         'segment-real': real and real._replace(argv=(UNET, *real.argv[1:], *MARKING)),
+        # what a user would pick instead: that U-Net removes the background, and a classifier sees the rest
+        'baseline-cutout': Phase('cutout', (BASE, '{segment}')),
+        'best-cutout': Phase('cutout', ('{best}', '{segment}')),
         # what of Best matters: one thing changed in each, at the length of Proposal (which is `best-short`
         # without textures) and of Textures (without the adversary)
         'best-short': phase3('adv', 'textures'),

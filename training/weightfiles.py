@@ -69,9 +69,9 @@ BUILDERS = {'classifier': lambda a: classifier(a['shape'], task_of(a), **a.get('
 
 IMPORTED = {'architecture', 'input', 'output', 'order', 'format'}   # of a network that somebody else made
 SMALL = {'backbone', 'head', 'width', 'dense'}
-OPTIONS = {'classifier': SMALL | IMPORTED, 'regressor': SMALL, 'attention': SMALL | {'tau'},
-           'unet': {'width', 'depth', 'copy'}}
-OPTIONS |= {'segmenter': OPTIONS['unet']}
+UNET = {'width', 'depth', 'copy'}
+OPTIONS = {'classifier': SMALL | IMPORTED | {'remover'}, 'regressor': SMALL | {'remover'},
+           'attention': SMALL | {'tau'}, 'unet': UNET, 'segmenter': UNET}
 MASKS = 'unet', 'segmenter'   # kinds that answer with masks: of phase 2, and of phase 3
 
 
@@ -128,10 +128,15 @@ def _check_sidecar(about, name):
     tau = network.get('tau', 1)
     need(backbone is None or backbone in backbone_names(), 'backbone', 'a name of keras.applications')
     need(head is None or backbone and head in HEADS, 'head', f'one of {", ".join(HEADS)}, of a backbone')
-    for field, most in (('width', MAX_WIDTH), ('depth', 8)):
-        need(network.get(field) is None or whole(network[field], 1, most), field, 'a small whole number')
-    need(network.get('copy') is None or whole(network['copy'], 8, shape[0]), 'copy',
-         'a side that is not larger')
+    remover = network.get('remover', {})
+    need(isinstance(remover, dict) and set(remover) <= UNET | {'ground'}
+         and ('remover' not in network or type(remover.get('ground')) in (int, float)
+              and 0 <= remover['ground'] <= 1), 'remover', 'a ground in [0, 1], and what builds a U-Net')
+    for part in network, remover:
+        for field, most in (('width', MAX_WIDTH), ('depth', 8)):
+            need(part.get(field) is None or whole(part[field], 1, most), field, 'a small whole number')
+        need(part.get('copy') is None or whole(part['copy'], 8, shape[0]), 'copy',
+             'a side that is not larger')
     need(dense is None or (isinstance(dense, list) and 1 <= len(dense) <= 4
                            and all(whole(d, 1, MAX_DENSE) for d in dense) if backbone
                            else whole(dense, 1, MAX_DENSE)), 'dense', 'small whole numbers')
@@ -156,6 +161,10 @@ def _least_bytes(about):
     if about['kind'] in MASKS:
         depth = network.get('depth') or min(blocks(network.get('copy') or side), 4)
         return 4*9*width*2**(depth - 1)*width*2**depth
+    if 'remover' in network:
+        alone = {k: v for k, v in network.items() if k != 'remover'}
+        return (_least_bytes({**about, 'network': alone})
+                + _least_bytes({**about, 'kind': 'unet', 'network': network['remover']}))
     if 'architecture' in network:   # looked through when it is built
         return 0
     if network.get('backbone'):   # none has fewer than 512 features, nor halves more than five times
