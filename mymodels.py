@@ -67,7 +67,7 @@ def classifier(shape, task, backbone=None, backbone_weights=None, remover=None, 
 
 
 def cut_out(f, f_m, ground):
-    """f behind a background remover: it sees what the mask generator f_m marks, on a plain ground, a grey."""
+    """f behind a background remover: it sees what the mask generator f_m marks, on a ground of one grey."""
     image = keras.Input(f.input_shape[1:], name='image')
     model = keras.Model(image, f(compose(image, f_m(image), ground)), name=f'{f.name}_of_cutouts')
     model.task = f.task

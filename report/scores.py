@@ -59,7 +59,8 @@ def table(rows, score, steps):
         taken = [steps_text(known[method])] if any(known.values()) else []
         lines.append([names.get(method, method), *(cell(tests.get(t), unit) for t in columns), *taken,
                       seeds_of(tests.get(t) for t in columns)])
-    notes = [NOTE] + [RANGE_NOTE]*('[' in ''.join(sum(lines, []))) + [STEPS_NOTE]*any(known.values()) + notes
+    ranges = any('[' in cell for line in lines for cell in line)
+    notes = [NOTE] + [RANGE_NOTE]*ranges + [STEPS_NOTE]*any(known.values()) + notes
     if {UNSEEN, CLOSE} & set(columns):
         notes.append(f'Unseen: mean over families of backgrounds that no row was trained on '
                      f'({", ".join(families)}), 2 pixels away from the object or (no halo) right up to it.')
