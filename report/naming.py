@@ -82,7 +82,8 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             (SHORT, 'textures'), ('best', 'proposal-long'), ('best', 'textures-long'),
             ('textures-long', 'proposal-long'), ('proposal-long', 'baseline-long'),
             ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('augment', 'baseline-long'),
-            ('best', 'augment'), ('best', 'best-flood'), ('best-probe', 'baseline'), ('best', 'real'))
+            ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-probe', 'baseline'),
+            ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline': 'Baseline has all its steps in phase 1, on plain images.',
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '
