@@ -4,7 +4,6 @@ Nothing is trained. The ground is that of GROUNDS on which the loss of validatio
 least.
 """
 import argparse
-import math
 import sys
 import time
 
@@ -13,9 +12,10 @@ import mymodels
 from common import cli
 from common.errors import guard, UserError
 from common.quiet import tf
+from mybackgrounds import compose
 from mydatagen import in_order, to_float
 from readers import reading
-from training import checkpoints, finish, identity, options, start, weightfiles
+from training import finish, options, start, weightfiles
 from training.steps import task_loss
 
 GROUNDS = 0., 0.5, 1.    # black, grey, white
@@ -33,10 +33,7 @@ def parse(argv=None):
     p.add_argument('--seed', type=cli.whole(0), help='of the row that it is; None: that of the classifier')
     reading.add_arguments(p)
     p.add_argument('--limit', type=cli.whole(1), metavar='N', help='as for the trainers')
-    p.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
-    p.add_argument('--resume', action='store_true', help='do nothing where it is done already')
-    p.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
-    p.add_argument('--quiet', action='store_true', help='print only the last line')
+    options.add_output(p)
     p.set_defaults(precision='float32')   # of what is measured; nothing is trained
     args = cli.parse(p, argv)
     args.changed = {} if args.ground is None else {'ground': args.ground}
@@ -52,12 +49,15 @@ def method(about):
     return f'{about.get("method", "classifier")}-cutout'
 
 
-def loss_of(model, images):
-    """Mean loss of the images as they are, float."""
+def losses_on(grounds, f, f_m, images):
+    """{ground: mean loss of f on what f_m marks of the images, as they are, before it}."""
     @tf.function(reduce_retracing=True)
     def total(x, y):
-        return tf.reduce_sum(task_loss(model, y, model(to_float(x), training=False)))
-    return math.fsum(float(total(batch['x'], batch['y'])) for batch in in_order(images))/len(images)
+        x = to_float(x)
+        m = f_m(x)
+        return tf.stack([tf.reduce_sum(task_loss(f, y, f(compose(x, m, ground)))) for ground in grounds])
+    sums = sum(total(batch['x'], batch['y']).numpy().astype(float) for batch in in_order(images))
+    return dict(zip(grounds, (sums/len(images)).tolist()))
 
 
 def demand_possible(about, path):
@@ -72,21 +72,17 @@ def run(args):
     about = {role: weightfiles.read_sidecar(path) for role, path in paths.items()}
     demand_possible(about['classifier'], args.classifier)
     args.seed = about['classifier'].get('seed', 0) if args.seed is None else args.seed
-    args.output = args.output or (f'saved/{mydatasets.label(args.dataset)}-{method(about["classifier"])}-'
-                                  f'{args.seed}')
-    checkpoints.demand_output(args)
-    mine, who = fingerprint(args, [a.get('settings') for a in about.values()]), identity.of(args, about)
-    if args.resume and checkpoints.is_complete(args.output, mine, who):
-        print(f'{args.output}.weights.h5 is complete; nothing to do')
+    args.output = options.output_of(args, method(about['classifier']))
+    mine = fingerprint(args, [a.get('settings') for a in about.values()])
+    who = start.claimed(args, mine, about)
+    if who is None:
         return
     data = mydatasets.load(args.dataset, reading.Reading.of(args), args.limit)
     f, _ = weightfiles.load(args.classifier, data.task.kind, data)
     f_m, _ = weightfiles.load(args.unet, weightfiles.MASKS, data)
-    found = {}
-    for ground in GROUNDS if args.ground is None else [args.ground]:
-        found[ground] = loss_of(mymodels.cut_out(f, f_m, ground), data.validation)
-        if not args.quiet:
-            print(f'ground {ground:g}: validation loss {found[ground]:.3f}', flush=True)
+    found = losses_on(GROUNDS if args.ground is None else [args.ground], f, f_m, data.validation)
+    if not args.quiet:
+        print('validation loss', ', '.join(f'on {g:g}: {loss:.3f}' for g, loss in found.items()), flush=True)
     ground = min(found, key=found.get)
     network = {**about['classifier'].get('network', {}),
                'remover': {'ground': ground, **about['unet'].get('network', {})}}

@@ -57,10 +57,10 @@ def parse(argv=None):
 
 def argv_of(plan, name):
     """The command line of a phase, shortened by --quick."""
-    argv, script = plan.argv(name), plan.phases[name].script
-    if not plan.args.quick or script == 'cutout':
+    argv, phase = plan.argv(name), plan.phases[name]
+    if not plan.args.quick or not phase.trains:
         return argv
-    return [*argv, '--epochs', str(max(1, SCRIPTS[script].parse(argv).epochs//10))]
+    return [*argv, '--epochs', str(max(1, SCRIPTS[phase.script].parse(argv).epochs//10))]
 
 
 def parsed(plan, name):
@@ -76,11 +76,11 @@ def fingerprint(plan, name):
 
 def steps(plan, name):
     """In which the network of a row was trained, phase by phase: (2500, 4000)."""
-    args, script = parsed(plan, name), plan.phases[name].script
+    args, phase = parsed(plan, name), plan.phases[name]
     before = [s for start in plan.parents(name)[:1] for s in steps(plan, start)]   # the second makes masks
-    if script == 'cutout':
+    if not phase.trains:
         return tuple(before)
-    last_layer = script == 'train1' and args.freeze == 'all'   # which takes none
+    last_layer = phase.script == 'train1' and args.freeze == 'all'   # which takes none
     return (*before, 0 if last_layer else args.epochs*(args.steps_per_epoch or plan.images//args.batchsize))
 
 

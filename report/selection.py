@@ -96,10 +96,11 @@ def sources_of(method, photographs):
     """The words of a method's command line and of those of the network that it began as, among them the
     backgrounds that it trained on."""
     plan = recipes.BACKBONES | recipes.PHOTOGRAPHS if photographs else recipes.MONOCHROME
-    words, parts = plan[method].argv if method in plan else (), 1
-    if method in plan and plan[method].script == 'cutout':
-        parts = 2   # the U-Net is a part of it too
-    began_as = [w.strip('{}') for w in words[:parts] if w.startswith('{')]
+    if method not in plan:
+        return ()
+    words = plan[method].argv
+    networks = words[:1] if plan[method].trains else words   # of cutout.py the U-Net as well
+    began_as = [w.strip('{}') for w in networks if w.startswith('{')]
     return (*words, *(w for start in began_as for w in sources_of(start, photographs)))
 
 

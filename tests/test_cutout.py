@@ -12,7 +12,6 @@ import mydatasets
 import mymodels
 import reproduce
 import toys
-import train2
 import train3
 import train_att
 from common.errors import UserError
@@ -94,7 +93,6 @@ def test_what_cannot_be_is_refused_in_one_line(parts, tmp_path):
     assert 'cuts out' in error_of(train_att.main, 'toy', '--global-classifier', both, *x)
     assert '--freeze is for backbones' in error_of(train3.main, 'toy', both, u, 'otsu', 'noise', '--freeze',
                                                    'all', *x)
-    assert 'needed is classifier' in error_of(train2.main, 'toy', u, *x)
 
 
 @pytest.mark.parametrize('remover', [

@@ -65,9 +65,7 @@ def parser(description, example, **defaults):
     reading.add_arguments(g)
     g.add_argument('--limit', type=whole(1), help='use only N training images', metavar='N')
     g = p.add_argument_group('run')
-    g.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
-    g.add_argument('--resume', action='store_true', help='continue from the newest checkpoint of --output')
-    g.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
+    add_output(g)
     g.add_argument('--minutes', type=positive, default=5., help='between checkpoints inside an epoch')
     g.add_argument('--strategy', choices=('none', 'mirrored', 'multiworker'), default='none',
                    help='one device, all GPUs of this machine, or the machines of TF_CONFIG')
@@ -75,9 +73,21 @@ def parser(description, example, **defaults):
                    help='of the networks; auto: the faster one by a table of networks '
                    'and processors')
     g.add_argument('--deterministic', action='store_true', help='bit for bit the same every time (float32)')
-    g.add_argument('--quiet', action='store_true', help='print only the last line')
     p.set_defaults(**defaults)
     return p
+
+
+def add_output(p):
+    """Where the weights go, and what is printed."""
+    p.add_argument('--output', help='NAME of the weights to write; None: saved/DATASET-METHOD-SEED')
+    p.add_argument('--resume', action='store_true', help='continue from the newest checkpoint of --output')
+    p.add_argument('--overwrite', action='store_true', help='replace what stands at --output')
+    p.add_argument('--quiet', action='store_true', help='print only the last line')
+
+
+def output_of(args, method):
+    """NAME of the weights: what was asked for, else by data set, row and seed."""
+    return args.output or f'saved/{mydatasets.label(args.dataset)}-{method}-{args.seed}'
 
 
 def add_network_arguments(p):
@@ -137,7 +147,7 @@ def parse(p, argv, method, paper=None, script='train1'):
         p.set_defaults(**PAPER, **(paper or {}))
         args = cli.parse(p, argv)
     args.changed = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS and v != defaults[k]}
-    args.output = args.output or f'saved/{mydatasets.label(args.dataset)}-{method(args)}-{args.seed}'
+    args.output = output_of(args, method(args))
     return args
 
 

@@ -177,7 +177,8 @@ class Plan(NamedTuple):
 
     def argv(self, name):
         """The command line of a phase."""
-        script, words = self.phases[name]
+        phase = self.phases[name]
+        script, words = phase
         recipe = RECIPES.get(self.dataset.partition(':')[0], {})
         if self.args.backbone:   # before the row's own options, which win
             recipe = {}
@@ -186,11 +187,10 @@ class Plan(NamedTuple):
         argv = [self.path(w.strip('{}')) if w.startswith('{') else w for w in words]
         argv = [self.dataset, *argv, *recipe.get(name, recipe.get(script, ())), '--seed', str(self.seed),
                 '--output', self.path(name), *Reading.of(self.args).words()]
-        trained = script != 'cutout'
-        for option in ('limit', *('batchsize', 'precision')*trained):
+        for option in ('limit', *('batchsize', 'precision')*phase.trains):
             if getattr(self.args, option) is not None:
                 argv += ['--' + option, str(getattr(self.args, option))]
-        argv += [f'--{o}' for o in (*('deterministic',)*trained, 'quiet') if getattr(self.args, o)]
+        argv += [f'--{o}' for o in (*('deterministic',)*phase.trains, 'quiet') if getattr(self.args, o)]
         if name == 'proposal' and self.seed == 0:
             argv.append('--imsave')   # for a figure over the epochs
         return argv

@@ -10,6 +10,11 @@ class Phase(NamedTuple):
     script: str
     argv: tuple
 
+    @property
+    def trains(self):
+        """cutout.py puts two networks together, as they are."""
+        return self.script != 'cutout'
+
 
 BASE, UNET = '{baseline}', '{unet}'
 MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier

@@ -37,20 +37,27 @@ class Job:
         return dataclasses.replace(self, data=data)
 
 
+def claimed(args, fingerprint, parents):
+    """Whose run it is, --output being free for it; None when --resume finds it complete. As in `begin`."""
+    checkpoints.demand_output(args)
+    checkpoints.sweep(args.output)
+    if args.overwrite:
+        checkpoints.forget(args.output)
+    who = identity.of(args, parents)
+    if args.resume and checkpoints.is_complete(args.output, fingerprint, who):
+        print(f'{args.output}.weights.h5 is complete; nothing to do')
+        return None
+    return who
+
+
 def begin(args, fingerprint, parents=None):
     """The Job, its machine set up and its data read; None when --resume finds it complete.
 
     parents: {role: sidecar} of the weights that it starts from. Errors: UserError for what stands at
     --output and may not be replaced, or is another run's.
     """
-    began = time.monotonic()
-    checkpoints.demand_output(args)
-    checkpoints.sweep(args.output)
-    if args.overwrite:
-        checkpoints.forget(args.output)
-    who = identity.of(args, parents or {})
-    if args.resume and checkpoints.is_complete(args.output, fingerprint, who):
-        print(f'{args.output}.weights.h5 is complete; nothing to do')
+    began, who = time.monotonic(), claimed(args, fingerprint, parents or {})
+    if who is None:
         return None
     if args.deterministic and args.precision not in ('auto', 'float32'):
         raise UserError(f'--deterministic means float32; leave out --precision {args.precision}')
