@@ -1,6 +1,7 @@
 """Test images whose objects are known, for tests that lay backgrounds behind them or ask for them."""
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,9 +14,10 @@ from common.quiet import tf
 from common.tasks import MASK
 from mydatagen import in_order, to_float
 
-BATCH = 250           # of Objects
-MOST_PIXELS = 2**22   # of a batch: with its gradients half of those that a batch without may have
-FEWER = 5             # times smaller are the batches of what is left over
+SIDE_BY_SIDE = 2      # batches at work at a time: one alone leaves cores idle between its layers
+BATCH = 125           # of Objects
+MOST_PIXELS = 2**21   # of a batch: both, with their gradients, half of those that one without may have
+SIZES = 16            # of batches; every other one would be compiled anew
 
 
 def known(data):
@@ -91,13 +93,20 @@ class Objects(NamedTuple):
 
 
 def batches(rows, batchsize):
-    """(rows of a batch, how many of them count): of `batchsize` rows, what is left over in smaller ones.
+    """(rows of a batch, how many of them count): of one size, at most `batchsize`, SIDE_BY_SIDE or more.
 
-    No other sizes, which would be compiled anew; in the last batch some rows stand twice.
+    In the last batch some rows stand twice.
     """
-    whole, few = len(rows)//batchsize*batchsize, max(1, batchsize//FEWER)
-    for first in range(0, whole, batchsize):
-        yield rows[first:first + batchsize], batchsize
-    for first in range(whole, len(rows), few):
-        mine = rows[first:first + few]
-        yield np.resize(mine, few), len(mine)
+    least = SIDE_BY_SIDE*-(-len(rows)//(SIDE_BY_SIDE*batchsize))   # batches
+    unit = max(1, batchsize//SIZES)
+    size = min(batchsize, unit*-(-len(rows)//(unit*least))) if least else batchsize
+    for first in range(0, len(rows), size):
+        mine = rows[first:first + size]
+        yield np.resize(mine, size), len(mine)
+
+
+def side_by_side(work, pieces):
+    """Calls work(*piece), SIDE_BY_SIDE at a time; they may not touch the same. Errors: those of work."""
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        for done in [threads.submit(work, *piece) for piece in pieces]:
+            done.result()

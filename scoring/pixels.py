@@ -19,7 +19,7 @@ import mydatasets
 from common.keys import Key, Stream
 from common.quiet import tf
 from scoring.climbing import Climb, climber, judger, lender, LOSSES, spans
-from scoring.objects import batches, known, Objects
+from scoring.objects import batches, known, Objects, side_by_side
 
 IMAGES, PHOTOGRAPHS = 1000, 200   # searched: the first of a monochrome set, evenly spaced ones of photographs
 STARTS = {'noise': mybackgrounds.noise, 'black': mybackgrounds.black, 'textures': mybackgrounds.textures}
@@ -79,10 +79,11 @@ def subjects(data, most=None):
 
 def move_on(climb, objects, state, rows, looks):
     """Some rows of the objects climb on for `looks` looks. state: a Climb of arrays, which is changed."""
-    for some, k in batches(rows, objects.batchsize):
+    def move(some, k):
         found = climb(objects.take(some), Climb(*(part[some] for part in state)), looks)
         for part, new in zip(state, found):
             part[some[:k]] = new.numpy()[:k]
+    side_by_side(move, batches(rows, objects.batchsize))
 
 
 def borrowed(lend, objects, turned, key):
@@ -102,8 +103,10 @@ def margins_of(judge, objects, b):
 def by_batches(objects, ask, shape=()):
     """(n, *shape) answers to ask(Objects, their rows), a batch at a time."""
     found = np.empty((len(objects.y), *shape), np.float32)
-    for rows, k in batches(np.arange(len(found)), objects.batchsize):
+
+    def fill(rows, k):
         found[rows[:k]] = ask(objects.take(rows), rows).numpy()[:k]
+    side_by_side(fill, batches(np.arange(len(found)), objects.batchsize))
     return found
 
 

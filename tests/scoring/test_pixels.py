@@ -11,7 +11,7 @@ from common.quiet import tf
 from mybackgrounds import compose
 from mydatagen import Images
 from scoring import climbing, pixels
-from scoring.objects import batches
+from scoring.objects import batches, side_by_side, SIDE_BY_SIDE
 from scoring.pixels import Effort
 
 SHORT = Effort(steps=20, starts=('noise',))
@@ -199,9 +199,25 @@ def test_photographs_need_masks_and_are_taken_from_all_over(monkeypatch):
         pixels.pixels(net, toys.in_colour(masks=False), 0)
 
 
-@pytest.mark.parametrize('n', (0, 3, 20, 47))
-def test_batches_have_two_sizes_and_every_row_counts_once(n):
+@pytest.mark.parametrize('n', (0, 1, 3, 20, 47, 1000))
+def test_batches_are_of_one_size_keep_all_busy_and_every_row_counts_once(n):
     rows = np.arange(n) + 5
-    found = list(batches(rows, 20))
+    found = list(batches(rows, 40))
     assert [r for some, k in found for r in some[:k]] == rows.tolist()
-    assert {len(some) for some, _ in found} <= {20, 4}
+    assert len({len(some) for some, _ in found}) == (n > 0)
+    assert all(len(some) <= 40 for some, _ in found)
+    assert len(found) >= min(n, SIDE_BY_SIDE)
+    assert sum(len(some) for some, _ in found) - n <= len(found)*4   # a few stand twice, no more
+
+
+def test_side_by_side_calls_each_once_and_passes_errors_on():
+    done = np.zeros(9, int)
+
+    def count(i, by):
+        if by > 1:
+            raise ValueError(f'by {by}')
+        done[i] += by
+    side_by_side(count, ((i, 1) for i in range(9)))
+    assert done.tolist() == [1]*9
+    with pytest.raises(ValueError, match='by 2'):
+        side_by_side(count, [(0, 2)])
