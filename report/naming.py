@@ -25,6 +25,7 @@ METHODS = {'constant': 'Always the same answer',
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
            'best-flood': 'Best, masks by flooding white', 'best-probe': 'Textures from the probe',
+           'best-again': 'Best, as long again',
            'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
@@ -55,6 +56,7 @@ MEANINGS = {
     'proposal-long': 'Proposal, trained as long as Best',
     'textures-long': 'Textures, trained as long as Best',
     'best': 'textures and adversary, each behind every second image',
+    'best-again': 'control: Best, trained on in its own way for as many steps again',
     'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
               'pixels find',
     'ascent-20': 'the same with twenty steps of ascent',

@@ -53,6 +53,8 @@ def phases(binarize, best, real, long=LONG):
         'proposal-long': phase3('adv', *long),
         'textures-long': phase3('textures', *long),
         'best': phase3(*best, *long),
+        # time alone, as a control for what follows: Best trained on in its own way
+        'best-again': Phase('train3', ('{best}', UNET, binarize, *best, *long)),
         # the real maximum over b: Best trained on behind the worst background of each image
         'ascent': ascent('pixels', steps='10'),
         'ascent-20': ascent('pixels'),
@@ -128,6 +130,6 @@ RECIPES = {
                'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
     | dict.fromkeys(['segment', 'segment-real'], ('--batchsize', '64', '--epochs', '10', '--settle', '0.3'))
-    | dict.fromkeys(['best', 'real', 'augment', 'baseline-long', 'proposal-long', 'textures-long'],
-                    ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
+    | dict.fromkeys(['best', 'best-again', 'real', 'augment', 'baseline-long', 'proposal-long',
+                     'textures-long'], ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }
