@@ -64,9 +64,9 @@ def arguments():
     g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
                    help='every K-th background of `adv` is new and trains the generator, the others are '
                    'remembered ones; every K-th ascent of `pixels` starts anew, the others there')
-    g.add_argument('--ascent-steps', type=cli.whole(1, 100), default=5, metavar='K',
+    g.add_argument('--ascent-steps', type=cli.whole(1, 100), default=20, metavar='K',
                    help='of `pixels`, from random textures or remembered backgrounds')
-    g.add_argument('--ascent-rate', type=cli.part, default=0.2, metavar='R', help='of one of these steps')
+    g.add_argument('--ascent-rate', type=cli.part, default=0.1, metavar='R', help='of one of these steps')
     g.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
                    help='pixels around the masks that ascent leaves as they were drawn')
     g.add_argument('--imsave', action='store_true', help='backgrounds and compositions, a picture an epoch')
@@ -81,14 +81,14 @@ def parse(argv=None):
 
 
 def fingerprint(args, parents, rate=None):
-    """rate: of the classifier where it stands on a backbone or was imported. It counts, and so do soft masks:
-    both were computed otherwise before, and no recorded row has either."""
+    """rate: of the classifier where it stands on a backbone or was imported. It counts, and so do soft masks
+    and the ascent of `pixels`: all were computed otherwise before, or by default."""
     kind = args.unet if args.unet in WITHOUT_UNET else 'unet'
-    more = {}
-    if rate:
-        more['lr'] = args.lr or rate
+    more = {'lr': args.lr or rate} if rate else {}
     if soft(args):
         more['masks'] = 'soft'
+    if 'pixels' in args.back:
+        more |= {'ascent_steps': args.ascent_steps, 'ascent_rate': args.ascent_rate}
     return options.fingerprint('train3', args, [*parents, kind], more)
 
 

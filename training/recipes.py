@@ -20,7 +20,7 @@ BASE, UNET = '{baseline}', '{unet}'
 MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 # many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
-ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1', '--ascent-rate', '0.1'
+ASCENT = '--lr', '5e-4', '--epochs', '60', '--clean', '0.1'
 
 
 # what another camera and place change beside the background (docs/log.md)
@@ -33,8 +33,8 @@ def phases(binarize, best, real, long=LONG):
     def phase3(*back, mask=UNET, binarize=binarize):
         return Phase('train3', (BASE, mask, binarize, *back))
 
-    def ascent(*back, steps='20'):
-        return Phase('train3', ('{best}', UNET, binarize, *back, *ASCENT, '--ascent-steps', steps))
+    def ascent(*back):
+        return Phase('train3', ('{best}', UNET, binarize, *back, *ASCENT))
     return {
         'baseline': Phase('train1', ()),
         'unet': Phase('train2', (BASE,)),
@@ -56,7 +56,7 @@ def phases(binarize, best, real, long=LONG):
         # time alone, as a control for what follows: Best trained on in its own way
         'best-again': Phase('train3', ('{best}', UNET, binarize, *best, *long)),
         # the real maximum over b: Best trained on behind the worst background of each image
-        'ascent': ascent('pixels', steps='10'),
+        'ascent': ascent('pixels', '--ascent-steps', '10'),
         'ascent-20': ascent('pixels'),
         # as far from the object as the tests; textures up to it, and ascent behind every second image
         'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
