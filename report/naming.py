@@ -25,7 +25,7 @@ METHODS = {'constant': 'Always the same answer',
            'textures': 'Textures', 'baseline-long': 'Baseline (long)', 'augment': 'Augmented',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
            'best-flood': 'Best, masks by flooding white', 'best-probe': 'Textures from the probe',
-           'best-again': 'Best, as long again',
+           'best-snap-long': 'Best, masks snapped', 'best-again': 'Best, as long again',
            'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
@@ -56,6 +56,7 @@ MEANINGS = {
     'proposal-long': 'Proposal, trained as long as Best',
     'textures-long': 'Textures, trained as long as Best',
     'best': 'textures and adversary, each behind every second image',
+    'best-snap-long': 'Best with masks that are brought to the edges of the object by their greys',
     'best-again': 'control: Best, trained on in its own way for as many steps again',
     'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
               'pixels find',
@@ -84,8 +85,8 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             (SHORT, 'textures'), ('best', 'proposal-long'), ('best', 'textures-long'),
             ('textures-long', 'proposal-long'), ('proposal-long', 'baseline-long'),
             ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('augment', 'baseline-long'),
-            ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-probe', 'baseline'),
-            ('best', 'real'))
+            ('best', 'augment'), ('best-cutout', 'best'), ('best-snap-long', 'best'), ('best', 'best-flood'),
+            ('best-probe', 'baseline'), ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline': 'Baseline has all its steps in phase 1, on plain images.',
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '

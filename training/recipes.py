@@ -53,6 +53,8 @@ def phases(binarize, best, real, long=LONG):
         'proposal-long': phase3('adv', *long),
         'textures-long': phase3('textures', *long),
         'best': phase3(*best, *long),
+        # masks brought to the object's edges, for backgrounds that reach up to it
+        'best-snap-long': phase3(*best, *long, binarize='snap'),
         # time alone, as a control for what follows: Best trained on in its own way
         'best-again': Phase('train3', ('{best}', UNET, binarize, *best, *long)),
         # the real maximum over b: Best trained on behind the worst background of each image
@@ -95,7 +97,8 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
-del PHOTOGRAPHS['textures-long'], PHOTOGRAPHS['best-snap']   # which are Best and `best-short` there
+for row in ('textures-long', 'best-snap', 'best-snap-long'):   # which are Best and `best-short` there
+    del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
 PHASE3, PHASE1 = ('--epochs', '16'), ('--epochs', '24')   # phase 3 comes on top of the 8 epochs of phase 1
