@@ -106,6 +106,8 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'probe': Phase('train1', ('--freeze', 'all')),
     'baseline-long': Phase('train1', PHASE1),
     'augment': Phase('train1', (*FIELD_LONGER, *PHASE1)),
+    # for folders so small that 16 epochs are few steps
+    'best-long': Phase('train3', (BASE, UNET, 'cut', 'textures', *FIELD_LONGER, '--epochs', '48')),
     'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3)),
     # fine-tuned on new backgrounds from the start: as many steps as Baseline (docs/log.md)
     'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
