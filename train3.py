@@ -7,8 +7,7 @@ import sys
 import mybackgrounds
 import mydatasets
 import mymodels
-from common import cli, pools
-from common.ascent import Ascent
+from common import ascent, cli, pools
 from common.binarization import BINARIZE, binarizer
 from common.errors import BrokenRun, guard, UserError
 from common.geometry import dilate, dilate_between, feather, swell_between
@@ -64,11 +63,7 @@ def arguments():
     g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
                    help='every K-th background of `adv` is new and trains the generator, the others are '
                    'remembered ones; every K-th ascent of `pixels` starts anew, the others there')
-    g.add_argument('--ascent-steps', type=cli.whole(1, 100), default=20, metavar='K',
-                   help='of `pixels`, from random textures or remembered backgrounds')
-    g.add_argument('--ascent-rate', type=cli.part, default=0.1, metavar='R', help='of one of these steps')
-    g.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
-                   help='pixels around the masks that ascent leaves as they were drawn')
+    ascent.add_arguments(g)
     g.add_argument('--imsave', action='store_true', help='backgrounds and compositions, a picture an epoch')
     return p
 
@@ -131,10 +126,10 @@ def grow(m, args, key):
 
 # Backgrounds
 
-def sources(args, data, adversary=None, ascent=None):
-    """The sources of the arguments, in their order. adversary: the one for `adv`; ascent: for `pixels`."""
+def sources(args, data, adversary=None, climber=None):
+    """The sources of the arguments, in their order. adversary: the one for `adv`; climber: for `pixels`."""
     found = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
-             'adv': adversary, 'pixels': ascent}
+             'adv': adversary, 'pixels': climber}
     if 'real' in args.back:
         if data.backgrounds is not None:
             found['real'] = mybackgrounds.photographs(data.backgrounds)
@@ -188,7 +183,7 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
     def ascended(batch, m, key):
         """The batch with the backgrounds of `pixels` where ascent has led them."""
         for i, source in enumerate(back):
-            if isinstance(source, Ascent):
+            if isinstance(source, ascent.Ascent):
                 x, y, own = (part[i::len(back)] for part in (batch['x'], batch['y'], m))
                 b = source.play(batch[f'b{i}'], loss_behind(model, x, y, own), key.fold(Stream.ASCENT), own)
                 batch = {**batch, f'b{i}': b}
@@ -235,7 +230,7 @@ def train(job, model, unet, recipe):
         data = data._replace(train=masks.beside(recipe(mask)))
         job = job.on(data)
     optimizer = start.adam(job, model.trainable_variables, args.lr)
-    optimizer_back = adversary = ascent = None
+    optimizer_back = adversary = climber = None
     state = {'model': model.variables, 'optimizer': optimizer.variables}
     if 'adv' in args.back:
         net = mymodels.generator(data.shape, args.tiles)
@@ -247,9 +242,9 @@ def train(job, model, unet, recipe):
         if adversary.pool is not None:
             state['pool'] = [adversary.pool]
     if 'pixels' in args.back:
-        ascent = Ascent.of(args, mybackgrounds.textures, data.shape)
-        state['ascent'] = ascent.variables
-    back = sources(args, data, adversary, ascent)
+        climber = ascent.Ascent.of(args, mybackgrounds.textures, data.shape, job.steps)
+        state['ascent'] = climber.variables
+    back = sources(args, data, adversary, climber)
     draw = args.imsave and snapshots.of_backgrounds(job, mask, back, lambda m: dilate(m, args.dilate))
     return loop.fit(job, loop.Work(
         make_prepare(start.augmentation(job), back, args),

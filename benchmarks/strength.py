@@ -83,7 +83,7 @@ def transferred(model, source, objects, key):
         @tf.function
         def ascended(x, y, m, b):
             for rate in rates:
-                b = ascent.ascend(lambda b: loss(logits_behind(source, x, m, b), y), b, [rate])
+                b = ascent.ascend(lambda b: loss(logits_behind(source, x, m, b), y), b, rate)
             return tf.argmax(logits_behind(model, x, m, b), 1, output_type=tf.int32) == y
         return ascended
     ascended = {name: made(loss) for name, loss in climbing.LOSSES.items()}

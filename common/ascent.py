@@ -2,7 +2,9 @@
 
 Adversarial training (Madry et al. 2018) with the background in the place of a perturbation.
 """
-from common import pools
+from typing import NamedTuple
+
+from common import cli, pools
 from common.geometry import dilate
 from common.quiet import tf
 
@@ -24,32 +26,61 @@ def moved(b, gradient, rate):
     return tf.clip_by_value(b + rate*tf.sign(gradient), 0., 1.)
 
 
-def ascend(loss, b, rates, free=1.):
-    """b after a step of each rate, without a gradient. loss: backgrounds -> the loss of each image, (n,).
+def ascend(loss, b, rate, steps=1, free=1.):
+    """b after so many steps, a number or (), without a gradient. loss: backgrounds -> the loss of each image.
     free: {0, 1}, the pixels that move."""
-    for rate in rates:
+    def step(i, b):
         _, gradient, _ = slope(lambda b: (loss(b), None), b)
-        b = moved(b, free*gradient, rate)
+        return i + 1, moved(b, free*gradient, rate)
+    _, b = tf.while_loop(lambda i, _: i < steps, step, (0, b))
     return tf.stop_gradient(b)
 
 
+def add_arguments(group):
+    """The options of the source `pixels`, for train3.py."""
+    group.add_argument('--ascent-steps', type=cli.whole(1, 100), default=20, metavar='K',
+                       help='of `pixels`, from random textures or remembered backgrounds')
+    group.add_argument('--ascent-rate', type=cli.part, default=0.1, metavar='R', help='of one of these steps')
+    group.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
+                       help='pixels around the masks that ascent leaves as they were drawn')
+    group.add_argument('--ascent-warmup', type=cli.share, default=0., metavar='SHARE',
+                       help='of the training, over which the steps of ascent grow from one to K')
+
+
+class Steps(NamedTuple):
+    """Of an ascent while f is trained."""
+    count: int
+    rate: float       # of each, of the range 0 to 1
+    rim: int = 0      # pixels around the mask where the background stays as it starts
+    warmup: int = 0   # steps of training over which they grow from one to all
+
+    def at(self, step):
+        """How many they are in a step of training, () int32."""
+        if not self.warmup:
+            return self.count
+        return tf.cast(tf.minimum(1 + step*self.count//self.warmup, self.count), tf.int32)
+
+
 class Ascent:
-    """A source of backgrounds that looks at each image: `steps` steps of ascent, each of `rate` in [0, 1].
+    """A source of backgrounds that looks at each image and takes `steps`, a Steps.
 
     With a pool every fresh-th image starts from `start`, (x, key) -> b, the others from what ascent had found
-    behind other images in earlier steps, so that a few steps are enough. Within `rim` pixels of the mask the
-    background stays where it starts: what is drawn there can make another object of this one.
+    behind other images in earlier steps, so that a few steps are enough. Within a rim the background stays
+    where it starts, because what is drawn there can make another object of this one. Warming up (curriculum
+    adversarial training: Cai et al. 2018) is for networks that learn nothing but to guess when all steps come
+    at once.
     """
 
-    def __init__(self, start, steps, rate, rim=0, pool=None, fresh=1):
-        self.start, self.steps, self.rate, self.rim = start, steps, rate, rim
+    def __init__(self, start, steps, pool=None, fresh=1):
+        self.start, self.steps = start, steps
         self.pool, self.turns = (pool, fresh) if fresh > 1 else (None, 1)
 
     @classmethod
-    def of(cls, args, start, shape):
-        """The one of train3.py's arguments, for images of that shape."""
-        pool = pools.empty(args.pool, shape)
-        return cls(start, args.ascent_steps, args.ascent_rate, args.ascent_rim, pool, args.fresh)
+    def of(cls, args, start, shape, training):
+        """The one of train3.py's arguments, for images of that shape. training: its number of steps."""
+        warmup = round(args.ascent_warmup*training)
+        steps = Steps(args.ascent_steps, args.ascent_rate, args.ascent_rim, warmup)
+        return cls(start, steps, pools.empty(args.pool, shape), args.fresh)
 
     @property
     def variables(self):
@@ -68,7 +99,8 @@ class Ascent:
             places = key.part*len(b) + tf.range(len(b))   # in the global batch
             known = (key.step > 0) & (places % self.turns > 0)
             b = tf.where(known[:, None, None, None], pools.recall(self.pool, held)(b, key), b)
-        b = ascend(loss, b, [self.rate]*self.steps, 1 - dilate(m, self.rim) if self.rim else 1.)
+        free = 1 - dilate(m, self.steps.rim) if self.steps.rim else 1.
+        b = ascend(loss, b, self.steps.rate, self.steps.at(key.step), free)
         if self.pool is not None:
             pools.remember(self.pool, b, key)
         return b
