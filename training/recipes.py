@@ -60,6 +60,8 @@ def phases(binarize, best, real, long=LONG):
         # the real maximum over b: Best trained on behind the worst background of each image
         'ascent': ascent('pixels', '--ascent-steps', '10'),
         'ascent-20': ascent('pixels'),
+        # the same, one step at first: all at once leave some networks at guessing (docs/log.md)
+        'ascent-grown': ascent('pixels', '--ascent-warmup', '0.3'),
         # as far from the object as the tests; textures up to it, and ascent behind every second image
         'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
         'ascent-textures': ascent('pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-rim', '1'),
