@@ -58,7 +58,7 @@ MEANINGS = {
     'proposal-long': 'Proposal, trained as long as Best',
     'textures-long': 'Textures, trained as long as Best',
     'best': 'textures and adversary, each behind every second image',
-    'best-snap-long': 'Best with masks that are brought to the edges of the object by their greys',
+    'best-snap-long': 'Best with masks that `snap` brings to the edges of the object',
     'best-long': 'Best in 48 epochs of phase 3, not 16',
     'best-again': 'control: Best, trained on in its own way for as many steps again',
     'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
