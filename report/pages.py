@@ -221,11 +221,11 @@ def draw_price(out, plan, results, plain, fewest=3):
 
 def draw_worst(out, plan, results, data, count=8):
     """Some test images behind the worst backgrounds that ascent finds for Baseline, Best and the row that
-    stands it best, as far as their weights are here."""
-    scores = {m: np.mean(list(tests['pixels'].values())) for m, tests in results.methods.items()
-              if 'pixels' in tests}
+    stands it best with this seed, as far as their weights are here."""
+    scores = {m: tests['pixels'][plan.seed] for m, tests in results.methods.items()
+              if plan.seed in tests.get('pixels', {})}
     objects, found = pixels.subjects(data, count), {}
-    for method in dict.fromkeys(('baseline', 'best', max(scores, key=scores.get))):
+    for method in dict.fromkeys(('baseline', 'best', max(scores, key=scores.get, default='best'))):
         with evaluation.precision():
             try:
                 model, _ = weightfiles.load(plan.path(method), evaluation.KINDS, data)
