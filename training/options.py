@@ -158,8 +158,8 @@ def fingerprint(script, args, parents=(), more=None):
     """Short name of the settings of a whole chain of phases: rows of different settings never share a cell.
 
     Settings at their defaults do not count, so that a new option leaves recorded rows as they are; a new
-    default is a new METHOD_VERSION. parents: fingerprints. more: {name: value} of defaults that are
-    others for some networks or masks, and count for those alone.
+    default is a new METHOD_VERSION, or stands in `more`. parents: fingerprints. more: {name: value} of
+    defaults that are others for some networks or masks, or were others once, and count for those alone.
     """
     changed = {**args.changed, **(more or {})}
     if 'backbone_weights' in changed:   # a file is what it holds, not where it lies
