@@ -15,12 +15,17 @@ def pixels():
 
 
 def trained(end, prepare=lambda x: 255*x, outputs=4, ground=True):
-    """A small network on images that `prepare` makes of [0, 1], its last layer or layers made by `end`."""
+    """A small network on images that `prepare` makes of [0, 1], its last layer or layers made by `end`.
+
+    It begins with the mean and deviation of these images: without them ReLUs answer the same at any scale,
+    and which input is found would hang on rounding.
+    """
     keras.utils.set_random_seed(0)
     images = toys.coloured(256, 3, ground, True)
     x = np.asarray(prepare(to_float(images.x)))
-    inputs = keras.Input((16, 16, 3))
-    hidden = L.Conv2D(8, 3, strides=2, activation='relu')(inputs)
+    inputs, normal = keras.Input((16, 16, 3)), L.Normalization()
+    normal.adapt(x)
+    hidden = L.Conv2D(8, 3, strides=2, activation='relu')(normal(inputs))
     hidden = L.Dropout(0.1)(L.Dense(16, activation='relu')(L.Flatten()(hidden)))
     net = keras.Model(inputs, end(hidden))
     loss = keras.losses.SparseCategoricalCrossentropy() if outputs > 1 else keras.losses.BinaryCrossentropy()
