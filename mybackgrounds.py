@@ -217,6 +217,11 @@ class Adversary:
     def learns(self):
         return self.role == 'trained'
 
+    def renew(self, key):
+        """Begins anew with another generator; those that it has drawn stay remembered."""
+        for v, weights in zip(self.net.trainable_variables, new_weights(self.net, key)):
+            v.assign(weights)
+
     def draw(self, n, key):
         """(n, h, w, c) fresh backgrounds in [0, 1]."""
         z = key.normal(n, self.net.input_shape[1:])
@@ -243,14 +248,19 @@ class Adversary:
         return mixed(sources)(x, key.fold(Stream.POOL)), fresh
 
 
-def redrawn(net, z, key):
-    """net(z) with new random weights, alike on all replicas: uniform (Glorot, Bengio 2010), biases 0."""
+def new_weights(net, key):
+    """Random ones for a generator, alike on all replicas: uniform (Glorot, Bengio 2010), biases 0."""
     weights = []
     for i, v in enumerate(net.trainable_variables):
         kernel = len(v.shape) == 4                       # (h, w, in, out)
         limit = (6/(v.shape[0]*v.shape[1]*(v.shape[2] + v.shape[3])))**0.5 if kernel else 0.
         weights.append(limit*tf.random.stateless_uniform(v.shape, key.fold(i).seed, -1., 1.))
-    return net.stateless_call(weights, [], z, training=True)[0]
+    return weights
+
+
+def redrawn(net, z, key):
+    """net(z) with `new_weights`."""
+    return net.stateless_call(new_weights(net, key), [], z, training=True)[0]
 
 
 # Several sources

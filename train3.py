@@ -11,7 +11,7 @@ from common import ascent, cli, pools
 from common.binarization import BINARIZE, binarizer
 from common.errors import BrokenRun, guard, UserError
 from common.geometry import dilate, dilate_between, feather, swell_between
-from common.keys import Stream
+from common.keys import Key, Stream
 from common.quiet import tf
 from mybackgrounds import Adversary, compose
 from mydatagen import to_float
@@ -33,8 +33,7 @@ def arguments():
                    'reached from the frame)')
     p.add_argument('binarize', choices=BINARIZE, help="of the U-Net's masks; none: they stay soft")
     p.add_argument('back', nargs='+', choices=BACKS,
-                   help='sources of backgrounds; several: images take turns. pixels: the worst that ascent '
-                   'on the pixels finds behind each image')
+                   help='several: images take turns. pixels: the worst that ascent finds behind each image')
     g = p.add_argument_group('composition')
     g.add_argument('--area', type=cli.part, default=0.2, help='for `quantile` masks')
     g.add_argument('--dilate', type=cli.whole(0, 64),
@@ -57,6 +56,8 @@ def arguments():
     g.add_argument('--generator', choices=('trained', 'untrained', 'redrawn'), default='trained',
                    help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones '
                    'at every step; their backgrounds maximise nothing')
+    g.add_argument('--renew', type=cli.whole(0), default=0, metavar='EPOCHS',
+                   help='after as many another generator begins, from new random weights; 0: one for all')
     g.add_argument('--pool', type=cli.whole(0), default=4096, metavar='N',
                    help='backgrounds of `adv` and of `pixels` remembered, as far as they fit into '
                    f'{pools.POOL_BYTES//10**6} MB; 0: none, all are fresh')
@@ -90,8 +91,7 @@ def fingerprint(args, parents, rate=None):
 # Masks: image -> (n, h, w, 1), made once for every training image and warped with it
 
 def mask_source(args, data, unet):
-    """The masks of the arguments as a function of images in [0, 1], binarised but not yet grown; None where
-    they travel with the images."""
+    """The masks of the arguments, images in [0, 1] -> masks, not yet grown; None: they come in the batch."""
     if args.unet == 'truth' and data.masks:
         return None
     if args.unet == 'flood':
@@ -165,8 +165,7 @@ def loss_behind(model, x, y, m):
 
 
 def make_step(model, optimizer, mask, back, args, optimizer_back=None):
-    """The min-max step on prepared batches: one value, one composition, one tape. optimizer_back: of the
-    Adversary among the sources, if it learns."""
+    """The min-max step: one value, one composition, one tape. optimizer_back: of an Adversary that learns."""
     adversary = next((source for source in back if isinstance(source, Adversary)), None)
 
     def backgrounds(batch, key):
@@ -246,10 +245,16 @@ def train(job, model, unet, recipe):
         state['ascent'] = climber.variables
     back = sources(args, data, adversary, climber)
     draw = args.imsave and snapshots.of_backgrounds(job, mask, back, lambda m: dilate(m, args.dilate))
+
+    def each_epoch(epoch):
+        if draw:
+            draw(epoch)
+        if adversary and args.renew and epoch % args.renew == 0:
+            adversary.renew(Key.of(args.seed, epoch).fold(Stream.GENERATOR))
     return loop.fit(job, loop.Work(
         make_prepare(start.augmentation(job), back, args),
         make_step(model, optimizer, mask, back, args, optimizer_back), state,
-        validation.validator(model, data, None if data.monochrome else mask, mask), draw, alive))
+        validation.validator(model, data, None if data.monochrome else mask, mask), each_epoch, alive))
 
 
 def run(args):

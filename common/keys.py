@@ -16,6 +16,7 @@ class Stream(enum.IntEnum):
     ADVERSARY = 3            # the generator's noise
     POOL = 4                 # which remembered backgrounds are shown
     ASCENT = 5               # which remembered backgrounds ascent starts from
+    GENERATOR = 6            # new weights for it, by epoch
     BACKGROUND = 10          # of the first source; the i-th has BACKGROUND + i
     VALIDATION = 77          # shapes behind validation images
     ATTACK = 0xa77ac

@@ -18,6 +18,7 @@ DATASETS = {'mnist': 'MNIST', 'fashionmnist': 'Fashion-MNIST', 'digits': 'digits
 METHODS = {'constant': 'Always the same answer',
            'probe': 'Linear probe', 'baseline': 'Baseline', 'attention': 'Attention', 'proposal': 'Proposal',
            'plain': 'Proposal, plain adversary', 'untrained': 'Generator never trained',
+           'proposal-renewed': 'Proposal, generators renewed',
            'redrawn': 'Generator redrawn at every step', 'black': 'Black', 'noise': 'Noise', 'real': 'Real',
            'segment': 'U-Net on compositions', 'segment-real': 'U-Net, bound',
            'baseline-cutout': 'Baseline, background removed', 'best-cutout': 'Best, background removed',
@@ -45,6 +46,7 @@ MEANINGS = {
     'proposal': "the paper's method: backgrounds of a generator that is trained against the classifier",
     'plain': "Proposal with the first code's generator and no memory of backgrounds",
     'untrained': 'control: Proposal with a generator that keeps its first random weights',
+    'proposal-renewed': 'Proposal with a new generator, from random weights, every second epoch',
     'redrawn': 'control: Proposal with a generator whose weights are drawn anew at every step',
     'black': 'trained like Proposal, on black backgrounds',
     'noise': 'trained like Proposal, on uniform noise',
@@ -85,10 +87,11 @@ ABLATION_NOTE = ("All but the rows of true masks have the U-Net's, by Otsu's thr
                  'are grown by 0 to 2 pixels unless said.')
 # Differences between equals: the same steps of phase 3, the same masks. Phase 1 alone has no masks to share.
 COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'textures'),
-            ('untrained', 'textures'), ('proposal', 'black'), ('proposal', 'noise'), (SHORT, 'proposal'),
-            (SHORT, 'textures'), ('best', 'proposal-long'), ('best', 'textures-long'),
-            ('textures-long', 'proposal-long'), ('proposal-long', 'baseline-long'),
-            ('textures-long', 'baseline-long'), ('best', 'baseline-long'), ('augment', 'baseline-long'),
+            ('proposal-renewed', 'proposal'), ('proposal-renewed', 'textures'), ('untrained', 'textures'),
+            ('proposal', 'black'), ('proposal', 'noise'), (SHORT, 'proposal'), (SHORT, 'textures'),
+            ('best', 'proposal-long'), ('best', 'textures-long'), ('textures-long', 'proposal-long'),
+            ('proposal-long', 'baseline-long'), ('textures-long', 'baseline-long'),
+            ('best', 'baseline-long'), ('augment', 'baseline-long'),
             ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-probe', 'baseline'),
             ('best', 'real'))
 UNEQUAL_NOTES = {

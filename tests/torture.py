@@ -44,7 +44,7 @@ RUNS = {   # {classifier}, {unet}: weights that toys.parents made
     'train2 0.3': ['train2', 'toy', '{classifier}', '--area', '0.3', *WIDTH, '--binarize', 'none'],
     'train3 adv textures': ['train3', 'toy', '{classifier}', '{unet}', 'otsu', 'adv', 'textures', *OFTEN],
     'train3 adv': ['train3', 'toy', '{classifier}', 'heuristic', 'none', 'adv', '--pool', '32',
-                   '--halo', '1'],
+                   '--halo', '1', '--renew', '1'],
     'train3 all': ['train3', 'toy', '{classifier}', 'truth', '0.5', 'black', 'noise', 'adv', 'real',
                    'textures', '--pool', '0', *OFTEN],
     'train3 pixels': ['train3', 'toy', '{classifier}', 'heuristic', 'none', 'pixels', '--pool', '64', *OFTEN],

@@ -44,6 +44,8 @@ def phases(binarize, best, real, long=LONG):
         # the first code's adversary; not at its rate of 1e-5, which hardly moves it in so few steps
         'plain': phase3('adv', '--adversary', 'plain', '--pool', '0', '--clean', '0', '--halo', '0',
                         '--settle', '0', '--lr-back', '1e-4'),
+        # several generators, one after the other: what one never draws, another does (docs/log.md)
+        'proposal-renewed': phase3('adv', '--renew', '2'),
         'textures': phase3('textures'),
         # is it the adversary? Its head and pool on a generator that is never trained, or new at every step
         'untrained': phase3('adv', '--generator', 'untrained'),

@@ -93,7 +93,7 @@ def test_phases_in_one_process_share_one_strategy(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('more', (['--adversary', 'plain'], ['--fresh', '1'], ['--imsave']))
+@pytest.mark.parametrize('more', (['--adversary', 'plain'], ['--fresh', '1'], ['--imsave'], ['--renew', '1']))
 def test_forms_of_phase_3_on_two_replicas_end_with_the_weights_of_one(more, tmp_path):
     toys.parents(tmp_path)
     for n in (1, 2):
