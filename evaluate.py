@@ -8,9 +8,8 @@ import functools
 import os
 import sys
 
-import mybackgrounds
 import mydatasets
-from common import cli, tasks
+from common import cli, patterns, tasks
 from common.errors import guard, UserError
 from report import formats, naming
 from report.measures import GAP
@@ -66,7 +65,7 @@ def shown(rows):
 
 def headlines(rows):
     """(the values of the first score of a weights file on the six patterns, their unit)."""
-    six = [r for r in rows if r['test'] in mybackgrounds.PATTERNS]
+    six = [r for r in rows if r['test'] in patterns.PATTERNS]
     first = next((r.get('score') for r in six), None)
     return [r.get('accuracy', r.get('value')) for r in six if r.get('score') == first], rows[0].get('unit')
 
@@ -76,7 +75,7 @@ def table(names, found, task):
     cells = [shown(rows) for rows in found]
     for texts, rows in zip(cells, found):
         six, unit = headlines(rows)
-        if len(six) == len(mybackgrounds.PATTERNS):
+        if len(six) == len(patterns.PATTERNS):
             mean = sum(six)/len(six)
             texts['mean of six'] = f'{100*mean:.2f}' if unit is None else tasks.text(mean, unit, 2)
         mixed = {r['test']: r['accuracy'] for r in rows if r['test'] in challenge.MIXED}

@@ -1,13 +1,10 @@
-"""Backgrounds: the composition, the paper's test patterns, and the sources that training draws from.
+"""Backgrounds: the composition, and the sources that training draws from.
 
 Images are (n, h, w, c), masks (n, h, w, 1), all float32 in [0, 1]. A source is a callable (x, key) -> b.
 """
 import math
 
-import numpy as np
-from skimage import draw
-
-from common import pools
+from common import patterns, pools
 from common.errors import UserError
 from common.keys import Stream
 from common.geometry import warp
@@ -15,6 +12,7 @@ from common.quiet import tf
 
 CONTRAST = 1., 20.       # of random thresholds: the slope of the sigmoid
 TEXTURE_CELLS = 2., 32.  # cells across the image at the coarsest and the finest scale
+PIECE_ZOOM = 2., 8.      # of pieces of images; from the square root of 2 on they lie inside however turned
 
 
 def compose(x, m, b):
@@ -32,59 +30,6 @@ def border_colour(x, width=4):
     strips = [x[:, :width], x[:, width:, :width], x[:, width:, -width:]]
     pixels = tf.sort(tf.concat([tf.reshape(s, [n, -1, channels]) for s in strips], 1), 1)
     return pixels[:, tf.shape(pixels)[1]//2][:, None, None, :]
-
-
-# The paper's test patterns: side -> (side, side) uint8 in {0, 1}, as in the published code at 32 pixels.
-
-def stripes(side, phase=0):
-    """Diagonals y = x + b, 2 thick, one every 10 pixels, the first at b = 1 - side."""
-    y, x = np.mgrid[:side, :side]
-    return ((y - x - (1 - side) + phase) % 10 < 2).astype(np.uint8)
-
-
-def board(side, phase=0):
-    """Chess board of squares of 6 pixels, shifted by 2."""
-    y, x = (np.mgrid[:side, :side] + 2 + phase)//6
-    return ((y + x) % 2).astype(np.uint8)
-
-
-def border(side, width=2):
-    p = np.ones((side, side), np.uint8)
-    p[width:-width, width:-width] = 0
-    return p
-
-
-def circles(side, radius=6, shift=0):
-    """Four outlines of radius 6, centred 8 pixels from the corners."""
-    p = np.zeros((side, side), np.uint8)
-    for r in (8, side - 8):
-        for c in (8, side - 8):
-            p[draw.circle_perimeter(r + shift, c + shift, radius, shape=p.shape)] = 1
-    return p
-
-
-def clock(side):
-    """A dial: two outlines of radius side/2-1 and side/2-2, and ticks at the four quarters."""
-    p = np.zeros((side, side), np.uint8)
-    middle = side//2
-    for radius in (middle - 1, middle - 2):
-        p[draw.circle_perimeter(middle, middle, radius, shape=p.shape)] = 1
-    for start, end in (((0, middle - 1), (6, middle + 1)), ((side - 6, middle - 1), (side - 1, middle + 1)),
-                       ((middle - 1, 0), (middle + 1, 6)), ((middle - 1, side - 6), (middle + 1, side - 1))):
-        p[draw.rectangle(start, end, shape=p.shape)] = 1
-    return p
-
-
-def salt_and_pepper(side, rate=0.25, seed=0):
-    """White pixels at `rate`: one fixed draw, the same picture for every image (as in the paper)."""
-    p = np.zeros(side*side, np.uint8)
-    p[np.random.RandomState(seed).choice(side*side, round(rate*side*side), replace=False)] = 1
-    return p.reshape(side, side)
-
-
-PATTERNS = {'stripes': stripes, 'board': board, 'border': border, 'circles': circles, 'clock': clock,
-            'random': salt_and_pepper}
-NOISE_RATES = [r/100 for r in range(10)] + [r/10 for r in range(1, 11)]
 
 
 # Training sources: (x, key) -> b.
@@ -182,13 +127,40 @@ def photographs(images):
     return real
 
 
+def pieces(images):
+    """Source of enlarged, turned pieces of the training images, of every two drawn the one with more in it;
+    half of them `tinted`. images: uint8 (k, h, w, c) as large as x.
+
+    They have what photographs have and textures lack, edges and shading, and no photograph is asked for.
+    """
+    pictures = tf.constant(images)
+
+    def piece(x, key):
+        n, middle = tf.shape(x)[0], (x.shape[1] - 1)/2
+        u = key.uniform(n, (5,))
+        zoom = PIECE_ZOOM[0]*(PIECE_ZOOM[1]/PIECE_ZOOM[0])**u[:, 0]
+        a, b = tf.cos(2*math.pi*u[:, 1])/zoom, tf.sin(2*math.pi*u[:, 1])/zoom
+        reach = middle*(abs(a) + abs(b))   # of the piece, from its centre
+        col, row = (reach + 2*(middle - reach)*at for at in (u[:, 2], u[:, 3]))
+        maps = tf.stack([a, -b, col - (a - b)*middle, b, a, row - (b + a)*middle], 1)
+        found = tf.gather(pictures, tf.cast(u[:, 4]*len(pictures), tf.int32))
+        return warp(tf.cast(found, tf.float32)/255, maps, 'nearest')
+
+    def fuller(x, key):
+        two = [piece(x, key.fold(i)) for i in (0, 1)]
+        more, less = (tf.math.reduce_variance(p, (1, 2, 3), keepdims=True) for p in two)
+        b = tf.where(more > less, *two)
+        return tf.where(key.fold(2).uniform(tf.shape(x)[0], (1, 1, 1)) < 0.5, b, tinted(b, key.fold(3)))
+    return fuller
+
+
 def patterns_source(side):
     """The six test patterns themselves, the upper bound where a set has no real photographs."""
-    pictures = tf.constant(np.stack([p(side) for p in PATTERNS.values()])[..., None], tf.float32)
+    pictures = tf.constant([p(side)[..., None] for p in patterns.PATTERNS.values()], tf.float32)
 
-    def patterns(x, key):
-        return tf.gather(pictures, key.uniform(tf.shape(x)[0], (), 0, len(PATTERNS), tf.int32))
-    return patterns
+    def six(x, key):
+        return tf.gather(pictures, key.uniform(tf.shape(x)[0], (), 0, len(pictures), tf.int32))
+    return six
 
 
 # The adversary: the source that learns

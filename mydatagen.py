@@ -238,6 +238,13 @@ def spread(images, count):
     return next(iter(in_order(images.take(rows), count)))
 
 
+def some(images, most):
+    """uint8 (k, h, w, c): the images, or so many from all over that they fit into `most` bytes."""
+    count = max(1, most//math.prod(images.shape or images.x.shape[1:]))
+    rows = np.linspace(0, len(images) - 1, min(len(images), count)).astype(int)
+    return np.concatenate([batch['x'].numpy() for batch in in_order(images.take(rows))])
+
+
 class Test(NamedTuple):
     """images(): the test images, read when they are first needed; paste: (x, rows) -> x on its background."""
     images: object

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 import mybackgrounds
-from common import geometry
+from common import geometry, patterns
 from common.errors import UserError
 from common.quiet import tf
 from common.tasks import Classes, Number
@@ -147,11 +147,11 @@ def paste(pattern, halo=HALO):
 
 def _tests(images, suffix, side):
     if suffix == 'noises':
-        return {f'noise-{r:g}': Test(images, paste(mybackgrounds.salt_and_pepper(side, r)))
-                for r in mybackgrounds.NOISE_RATES}
+        return {f'noise-{r:g}': Test(images, paste(patterns.salt_and_pepper(side, r)))
+                for r in patterns.NOISE_RATES}
     tests = {'original': Test(images)}
     if suffix == 'backgrounds':
-        tests |= {k: Test(images, paste(p(side))) for k, p in mybackgrounds.PATTERNS.items()}
+        tests |= {k: Test(images, paste(p(side))) for k, p in patterns.PATTERNS.items()}
     return tests
 
 

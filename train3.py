@@ -14,11 +14,11 @@ from common.geometry import dilate, dilate_between, feather, swell_between
 from common.keys import Key, Stream
 from common.quiet import tf
 from mybackgrounds import Adversary, compose
-from mydatagen import to_float
+from mydatagen import some, to_float
 from report import snapshots
 from training import finish, loop, masks, options, start, steps, validation, weightfiles
 
-BACKS = 'black', 'noise', 'adv', 'real', 'textures', 'pixels'
+BACKS = 'black', 'noise', 'adv', 'real', 'textures', 'pieces', 'pixels'
 WITHOUT_UNET = 'heuristic', 'truth', 'flood'
 PAPER = {'lr_back': 1e-5, 'clean': 0., 'pool': 0, 'fresh': 1, 'adversary': 'plain', 'halo': 0}
 
@@ -33,17 +33,15 @@ def arguments():
                    'reached from the frame)')
     p.add_argument('binarize', choices=BINARIZE, help="of the U-Net's masks; none: they stay soft")
     p.add_argument('back', nargs='+', choices=BACKS,
-                   help='several: images take turns. pixels: the worst that ascent finds behind each image')
+                   help='several take turns. pieces: of training images; pixels: the worst that ascent finds')
     g = p.add_argument_group('composition')
     g.add_argument('--area', type=cli.part, default=0.2, help='for `quantile` masks')
-    g.add_argument('--dilate', type=cli.whole(0, 64),
-                   help='pixels by which masks are grown; None: 2 for `truth`, which the tests leave '
-                   'around objects too, else 0')
+    g.add_argument('--dilate', type=cli.whole(0, 64), help='pixels by which masks are grown; None: 2 for '
+                   '`truth`, which the tests leave around objects too, else 0')
     g.add_argument('--halo', type=cli.whole(0, 16), default=2,
                    help='each mask is grown by 0 to HALO pixels more, so that no rim of the old background '
                    'gives the object away')
-    g.add_argument('--feather', type=cli.whole(0, 16), default=0, metavar='R',
-                   help='soft edges of R pixels')
+    g.add_argument('--feather', type=cli.whole(0, 16), default=0, metavar='R', help='soft edges of R pixels')
     g.add_argument('--clean', type=cli.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
     options.add_freeze(p)
@@ -130,6 +128,8 @@ def sources(args, data, adversary=None, climber=None):
     """The sources of the arguments, in their order. adversary: the one for `adv`; climber: for `pixels`."""
     found = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
              'adv': adversary, 'pixels': climber}
+    if 'pieces' in args.back:
+        found['pieces'] = mybackgrounds.pieces(some(data.train, pools.POOL_BYTES))
     if 'real' in args.back:
         if data.backgrounds is not None:
             found['real'] = mybackgrounds.photographs(data.backgrounds)

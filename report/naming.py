@@ -1,9 +1,9 @@
 """Names of tests, methods and data sets in tables and figures, published numbers, what is compared."""
 import re
 
-import mybackgrounds
+from common import patterns
 
-SIX = list(mybackgrounds.PATTERNS)
+SIX = list(patterns.PATTERNS)
 TESTS = ['original', *SIX]
 MEAN, WORST = 'mean of six', 'worst of six'
 UNSEEN_MEAN = 'unseen mean'
@@ -27,7 +27,7 @@ METHODS = {'constant': 'Always the same answer',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
            'best-flood': 'Best, masks by flooding white', 'best-probe': 'Textures from the probe',
            'best-snap-long': 'Best, masks snapped', 'best-again': 'Best, as long again',
-           'best-long': 'Best, three times as long',
+           'best-long': 'Best, three times as long', 'best-pieces': 'Best with pieces of images',
            'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-grown': 'Ascent, steps growing to 20',
            'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures'}
@@ -39,6 +39,7 @@ MEANINGS = {
     'constant': 'no network: the middle of the angles, or the mean of the numbers of training',
     'probe': 'the last layer alone, fitted on the features of an ImageNet network',
     'augment': 'Baseline (long) with scale and light varied, without any new background',
+    'best-pieces': 'Best with enlarged pieces of other training images beside textures',
     'best-flood': 'Best with the masks of a rule, what white flooded from the frame does not reach',
     'best-probe': 'phase 3 from the probe on, on textures, in as many steps as Baseline',
     'baseline': 'the classifier of phase 1, trained on the images as they are',
@@ -92,8 +93,8 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             ('best', 'proposal-long'), ('best', 'textures-long'), ('textures-long', 'proposal-long'),
             ('proposal-long', 'baseline-long'), ('textures-long', 'baseline-long'),
             ('best', 'baseline-long'), ('augment', 'baseline-long'),
-            ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-probe', 'baseline'),
-            ('best', 'real'))
+            ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-pieces', 'best'),
+            ('best-probe', 'baseline'), ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline': 'Baseline has all its steps in phase 1, on plain images.',
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import mybackgrounds
 import mydatasets
+from common import patterns
 from common.errors import UserError
 from common.quiet import tf
 from mydatagen import to_float
@@ -36,11 +37,14 @@ FONT = 0.35, 0.5, 0.7   # height of the letters, in sides
 PAGE = 12               # sides of a page of text that fragments are cut from
 SHIFT = 3               # pixels at most by which border-bound patterns are moved
 COLOUR_ROWS = 2000      # backgrounds in colour, for as many images; further images begin anew
-# what is like a source of training, by its name: about 1 % of random textures are plain. So is, in colour, a
-# fifth of what the adversary's head makes of a generator that was never trained; in monochrome up to 0.6 %
+# what is like a source of training, by its name: about 1 % of random textures are plain, and the pieces
+# that lie outside an object. So is, in colour, a fifth of what the adversary's head makes of a generator that
+# was never trained; in monochrome up to 0.6 %
 PLAIN = 'grey', 'white'
-SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted'), 'textures': PLAIN}
-SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',), 'textures': PLAIN, 'adv': PLAIN}
+SEEN = {'noise': ('gaussian',), 'real': ('patterns-shifted', 'patterns-inverted'), 'textures': PLAIN,
+        'pieces': PLAIN}
+SEEN_IN_COLOUR = {'noise': ('gaussian',), 'real': ('photographs',), 'textures': PLAIN, 'adv': PLAIN,
+                  'pieces': PLAIN}
 
 
 # Families: (side, n, numpy RandomState) -> (n, side, side) in [0, 1]; `coloured` gives them colour.
@@ -155,7 +159,7 @@ def moved(pattern, dy, dx):
 @functools.lru_cache(maxsize=2)
 def _variants(side):
     """[(k, side, side)]: each of the six test patterns at other phases, places and draws."""
-    b, shifts = mybackgrounds, [s for s in range(-SHIFT, SHIFT + 1) if s]
+    b, shifts = patterns, [s for s in range(-SHIFT, SHIFT + 1) if s]
     places = [(dy, dx) for dy in (0, *shifts) for dx in (0, *shifts)]
     wide = b.board(side + 12)   # squares of 6 repeat after 12
     found = {'stripes': [b.stripes(side, p) for p in range(10)],

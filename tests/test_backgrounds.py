@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 import mybackgrounds
-from common import pools
+from common import patterns, pools
 from common.ascent import ascend, Ascent, Steps
 from common.errors import UserError
 from common.geometry import dilate, dilate_between, feather, flood
 from common.keys import Key
 from common.quiet import tf
 from training.validation import validation_shapes
-from mybackgrounds import border_colour, compose, mixed, PATTERNS
+from mybackgrounds import border_colour, compose, mixed
 
 WHITE_AT_32 = {'stripes': 207, 'board': 512, 'border': 240, 'circles': 128, 'clock': 218, 'random': 256}
 
@@ -32,41 +32,41 @@ def test_half_a_mask_mixes_all_channels_alike():
 
 # The paper's patterns
 
-@pytest.mark.parametrize('name', PATTERNS)
+@pytest.mark.parametrize('name', patterns.PATTERNS)
 def test_patterns_have_the_published_number_of_white_pixels(name):
-    pattern = PATTERNS[name](32)
+    pattern = patterns.PATTERNS[name](32)
     assert pattern.shape == (32, 32) and set(np.unique(pattern)) == {0, 1}
     assert pattern.sum() == WHITE_AT_32[name]
 
 
 @pytest.mark.parametrize('side', (16, 24, 28, 32, 64, 128))
 def test_patterns_exist_at_every_side(side):
-    for name, pattern in PATTERNS.items():
+    for name, pattern in patterns.PATTERNS.items():
         p = pattern(side)
         assert p.shape == (side, side) and 0 < p.mean() < 1, name
 
 
 def test_stripes_are_diagonals_two_thick_with_period_ten():
-    p = PATTERNS['stripes'](32)
+    p = patterns.PATTERNS['stripes'](32)
     assert np.array_equal(p[:-10], p[10:]) and np.array_equal(p[:, :-10], p[:, 10:])
     assert np.array_equal(p[:-1, :-1], p[1:, 1:])
     assert p[0, 31] == 1 and p[1, 31] == 1 and p[2, 31] == 0   # the first begins at the top right corner
 
 
 def test_board_has_squares_of_six_and_starts_inside_the_first():
-    p = PATTERNS['board'](32)
+    p = patterns.PATTERNS['board'](32)
     assert np.array_equal(p[:-12], p[12:]) and np.array_equal(p[:, :-12], p[:, 12:])
     assert np.array_equal(p, p.T) and np.array_equal(p[:-6], 1 - p[6:])
     assert list(p[0, :12]) == [0]*4 + [1]*6 + [0]*2
 
 
 def test_border_is_two_pixels_wide_and_symmetric():
-    p = PATTERNS['border'](32)
+    p = patterns.PATTERNS['border'](32)
     assert p[:2].all() and p[-2:].all() and p[:, :2].all() and p[:, -2:].all() and not p[2:-2, 2:-2].any()
 
 
 def test_circles_are_four_equal_outlines_around_their_centres():
-    p = PATTERNS['circles'](32)
+    p = patterns.PATTERNS['circles'](32)
     first = p[2:15, 2:15]
     for row, column in ((8, 8), (8, 24), (24, 8), (24, 24)):
         part = p[row - 6:row + 7, column - 6:column + 7]
@@ -76,7 +76,7 @@ def test_circles_are_four_equal_outlines_around_their_centres():
 
 
 def test_clock_has_a_round_dial_and_ticks_at_the_quarters():
-    p = PATTERNS['clock'](32)
+    p = patterns.PATTERNS['clock'](32)
     assert np.array_equal(p, p.T)
     assert p[16, 1] and p[1, 16] and p[16, 31] and p[31, 16]       # the dial, radius 15 around (16, 16)
     assert p[:7, 15:18].all() and p[15:18, :7].all()               # ticks of 3 x 7 at the top and the left
@@ -85,11 +85,11 @@ def test_clock_has_a_round_dial_and_ticks_at_the_quarters():
 
 
 def test_salt_and_pepper_is_one_fixed_draw_at_its_rate():
-    p = PATTERNS['random'](32)
-    assert np.array_equal(p, PATTERNS['random'](32))
-    for rate in mybackgrounds.NOISE_RATES:
-        assert mybackgrounds.salt_and_pepper(32, rate).sum() == round(rate*1024)
-    assert len(mybackgrounds.NOISE_RATES) == len(set(mybackgrounds.NOISE_RATES)) == 20
+    p = patterns.PATTERNS['random'](32)
+    assert np.array_equal(p, patterns.PATTERNS['random'](32))
+    for rate in patterns.NOISE_RATES:
+        assert patterns.salt_and_pepper(32, rate).sum() == round(rate*1024)
+    assert len(patterns.NOISE_RATES) == len(set(patterns.NOISE_RATES)) == 20
 
 
 # Masks
@@ -143,8 +143,9 @@ def test_border_colour_ignores_the_object_and_what_stands_on_the_bottom():
 PHOTOGRAPHS = np.random.RandomState(0).randint(0, 256, (3, 40, 40, 3), np.uint8)
 SOURCES = {'black': mybackgrounds.black, 'noise': mybackgrounds.noise, 'textures': mybackgrounds.textures,
            'photographs': mybackgrounds.photographs(PHOTOGRAPHS),
+           'pieces': mybackgrounds.pieces(PHOTOGRAPHS[:, :16, :16]),
            'patterns': mybackgrounds.patterns_source(16), 'shapes': validation_shapes}
-CHANNELS = {'photographs': (3,), 'patterns': (1,)}
+CHANNELS = {'photographs': (3,), 'pieces': (3,), 'patterns': (1,)}
 
 
 @pytest.mark.parametrize('name, channels', [(n, c) for n in SOURCES for c in CHANNELS.get(n, (1, 3))])
@@ -167,7 +168,9 @@ def test_black_is_black():
 @pytest.mark.parametrize('parts', (2, 4))
 def test_replicas_draw_the_slices_of_the_numbers_that_one_device_draws(parts):
     x = images(8)
-    for source in (mybackgrounds.noise, mybackgrounds.textures, validation_shapes):
+    digits = np.random.RandomState(0).randint(0, 256, (5, 16, 16, 1), np.uint8)
+    pieces = mybackgrounds.pieces(digits)
+    for source in (mybackgrounds.noise, mybackgrounds.textures, pieces, validation_shapes):
         whole = source(x, Key.of(3, 1)).numpy()
         n = 8//parts
         slices = [source(x[i*n:(i + 1)*n], Key.of(3, 1, i, parts)) for i in range(parts)]
@@ -216,6 +219,21 @@ def test_photographs_are_crops_of_one_picture_each():
 def test_photographs_smaller_than_the_image_are_refused():
     with pytest.raises(UserError, match='--backgrounds'):
         mybackgrounds.photographs(PHOTOGRAPHS)(images(side=64, channels=3), Key.of(0))
+
+
+def test_pieces_are_enlarged_and_turned_inside_an_image_the_fuller_of_two_half_of_them_in_its_colours():
+    ramp = np.linspace(0, 150, 64).astype(np.uint8)
+    plain, rising = np.full((64, 64, 3), 10, np.uint8), np.stack([np.tile(ramp, (64, 1))]*3, -1)
+    b = mybackgrounds.pieces(np.stack([plain, rising]))(images(400, 64, 3), Key.of(0)).numpy()*255
+    own = (b.max((1, 2, 3)) < 151) & (np.ptp(b, -1).max((1, 2)) < 1)   # no colour, no light of another's
+    assert 0.4 < own.mean() < 0.65
+    flat = np.ptp(b, (1, 2)).max(1) < 0.5
+    assert 0.15 < flat[own].mean() < 0.35                              # both drawn from the plain one
+    down, right = (np.diff(b[own & ~flat], axis=axis).mean((1, 2, 3)) for axis in (1, 2))
+    low, high = np.quantile(np.hypot(down, right)*63/150, (0.05, 0.95))
+    assert 1/9 < low < 0.2 and 0.4 < high < 0.51                       # enlarged 2 to 8 times
+    turned = np.arctan2(down, right)
+    assert all((abs(turned - angle) < 0.5).any() for angle in np.linspace(-3, 3, 7))
 
 
 @pytest.mark.parametrize('n', (1, 5, 6, 7))

@@ -7,8 +7,8 @@ import mydatasets
 from common.errors import UserError
 from common.keys import Key
 from common.quiet import tf
-from mydatagen import (Augmenter, batches, BRIGHTNESS, Images, in_order, MAX_ROTATION, MAX_SHIFT, spread,
-                       to_float)
+from mydatagen import (Augmenter, batches, BRIGHTNESS, Images, in_order, MAX_ROTATION, MAX_SHIFT, some,
+                       spread, to_float)
 
 SIDE = 32
 
@@ -115,6 +115,11 @@ def collect(count, *args, **kwargs):
 def test_spread_takes_images_from_all_over_whatever_the_batch_holds():
     assert list(spread(numbered(), 3)['y'].numpy()) == [0, 11, 22]
     assert len(spread(numbered(), 30)['y']) == 30
+
+
+@pytest.mark.parametrize('most, rows', ((40, [*range(10)]), (14, [0, 4, 9]), (1, [0])))
+def test_some_images_from_all_over_keep_within_their_bytes(most, rows):
+    assert list(some(numbered(10), most)[:, 0, 0, 0]) == rows
 
 
 def test_every_pass_shows_every_image_at_most_once_in_another_order():

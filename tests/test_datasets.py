@@ -9,11 +9,10 @@ from PIL import Image
 from scipy.io import savemat
 
 import look
-import mybackgrounds
 import mydatasets
 import mymodels
 import toys
-from common import geometry
+from common import geometry, patterns
 from common.errors import UserError
 from mydatagen import to_float
 from mydatasets import limited, Source, split_rows
@@ -116,9 +115,9 @@ def test_patterns_are_pasted_outside_the_dilated_object_and_change_nothing_insid
     data = load('toy_backgrounds')
     original = to_float(data.tests['original'].images().x).numpy()
     inside = geometry.dilate((original > 0).astype(np.float32), 2).numpy()
-    for name in mybackgrounds.PATTERNS:
+    for name in patterns.PATTERNS:
         z = np.concatenate([b['x'] for b in data.tests[name].batches(50)])
-        pattern = mybackgrounds.PATTERNS[name](16)[None, :, :, None]
+        pattern = patterns.PATTERNS[name](16)[None, :, :, None]
         assert np.array_equal(z, np.where(inside == 1, original, pattern)), name
 
 

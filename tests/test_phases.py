@@ -127,7 +127,7 @@ def test_attention_without_a_global_classifier_trains_one_first(tmp_path):
 
 
 @pytest.mark.parametrize('words', [
-    ['truth', '0.5', 'real', 'black'],
+    ['truth', '0.5', 'real', 'black', 'pieces'],
     ['heuristic', 'none', 'textures', 'pixels', '--ascent-steps', '2', '--ascent-rim', '1'],
     pytest.param(['heuristic', 'none', 'textures'], marks=pytest.mark.slow),
     pytest.param(['unet', 'quantile', 'noise'], marks=pytest.mark.slow)])

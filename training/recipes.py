@@ -54,6 +54,8 @@ def phases(binarize, best, real, long=LONG):
         'baseline-long': Phase('train1', long),
         'proposal-long': phase3('adv', *long),
         'textures-long': phase3('textures', *long),
+        # Best with pieces of other training images behind every second (or third) one
+        'best-pieces': phase3(best[0], 'pieces', *best[1:], *long),
         'best': phase3(*best, *long),
         # masks brought to the object's edges, for backgrounds that reach up to it
         'best-snap-long': phase3(*best, *long, binarize='snap'),
@@ -139,6 +141,6 @@ RECIPES = {
                'train_att': ('--batchsize', '64', '--settle', '0.3'),
                'train3': ('--batchsize', '64', '--epochs', '15', '--settle', '0.3')}
     | dict.fromkeys(['segment', 'segment-real'], ('--batchsize', '64', '--epochs', '10', '--settle', '0.3'))
-    | dict.fromkeys(['best', 'best-again', 'real', 'augment', 'baseline-long', 'proposal-long',
+    | dict.fromkeys(['best', 'best-pieces', 'best-again', 'real', 'augment', 'baseline-long', 'proposal-long',
                      'textures-long'], ('--batchsize', '64', '--epochs', '30', '--settle', '0.3')),
 }

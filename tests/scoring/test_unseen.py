@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-import mybackgrounds
 import mydatasets
+from common import patterns
 from common.errors import UserError
 from common.quiet import tf
 from mydatagen import Images, to_float
@@ -71,7 +71,7 @@ def test_objects_stand_untouched_with_the_halo_that_the_name_says(data):
 
 
 def test_the_patterns_are_never_those_of_the_test_sets():
-    known = {p(32).tobytes() for p in mybackgrounds.PATTERNS.values()}
+    known = {p(32).tobytes() for p in patterns.PATTERNS.values()}
     b = unseen.backgrounds('patterns-shifted', 32, np.arange(400))[..., 0].astype(np.uint8)
     assert not known & {p.tobytes() for p in b}
     white = b.mean((1, 2))
