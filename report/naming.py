@@ -27,6 +27,7 @@ METHODS = {'constant': 'Always the same answer',
            'proposal-long': 'Proposal (long)', 'textures-long': 'Textures (long)', 'best': 'Best',
            'best-flood': 'Best, masks by flooding white', 'best-probe': 'Textures from the probe',
            'best-snap-long': 'Best, masks snapped', 'best-again': 'Best, as long again',
+           'best-renewed': 'Best, snapped, generators renewed',
            'best-long': 'Best, three times as long', 'best-pieces': 'Best with pieces of images',
            'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-grown': 'Ascent, steps growing to 20',
            'ascent-far': 'Ascent, further off',
@@ -62,6 +63,7 @@ MEANINGS = {
     'textures-long': 'Textures, trained as long as Best',
     'best': 'textures and adversary, each behind every second image',
     'best-snap-long': 'Best with masks that `snap` brings to the edges of the object',
+    'best-renewed': 'the same with a new generator, from random weights, every second epoch',
     'best-long': 'Best in 48 epochs of phase 3, not 16',
     'best-again': 'control: Best, trained on in its own way for as many steps again',
     'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
@@ -94,7 +96,7 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             ('proposal-long', 'baseline-long'), ('textures-long', 'baseline-long'),
             ('best', 'baseline-long'), ('augment', 'baseline-long'),
             ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-pieces', 'best'),
-            ('best-probe', 'baseline'), ('best', 'real'))
+            ('best-renewed', 'best-snap-long'), ('best-probe', 'baseline'), ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline': 'Baseline has all its steps in phase 1, on plain images.',
     'baseline-long': 'Baseline (long) has all its steps in phase 1, on plain images; the other rows have '

@@ -59,6 +59,8 @@ def phases(binarize, best, real, long=LONG):
         'best': phase3(*best, *long),
         # masks brought to the object's edges, for backgrounds that reach up to it
         'best-snap-long': phase3(*best, *long, binarize='snap'),
+        # and generators that begin anew, as those of an attack do
+        'best-renewed': phase3(*best, *long, '--renew', '2', binarize='snap'),
         # time alone, as a control for what follows: Best trained on in its own way
         'best-again': Phase('train3', ('{best}', UNET, binarize, *best, *long)),
         # the real maximum over b: Best trained on behind the worst background of each image
@@ -103,7 +105,8 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
-for row in ('textures-long', 'best-snap', 'best-snap-long'):   # which are Best and `best-short` there
+# which are Best, `best-short` and, without an adversary, nothing there
+for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
@@ -117,7 +120,7 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3)),
     # fine-tuned on new backgrounds from the start: as many steps as Baseline (docs/log.md)
     'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
-for row in ('real', 'segment-real', *(m for m in MONOCHROME if m.startswith('ascent'))):
+for row in ('real', 'segment-real', 'best-renewed', *(m for m in MONOCHROME if m.startswith('ascent'))):
     del BACKBONES[row]   # the rate of ascent is that of small networks
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
