@@ -29,6 +29,7 @@ METHODS = {'constant': 'Always the same answer',
            'best-snap-long': 'Best, masks snapped', 'best-again': 'Best, as long again',
            'best-renewed': 'Best, snapped, generators renewed',
            'best-long': 'Best, three times as long', 'best-pieces': 'Best with pieces of images',
+           'best-pieces-long': 'Best with pieces, three times as long',
            'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-grown': 'Ascent, steps growing to 20',
            'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures'}
@@ -65,6 +66,7 @@ MEANINGS = {
     'best-snap-long': 'Best with masks that `snap` brings to the edges of the object',
     'best-renewed': 'the same with a new generator, from random weights, every second epoch',
     'best-long': 'Best in 48 epochs of phase 3, not 16',
+    'best-pieces-long': 'the same with enlarged pieces of other training images beside textures',
     'best-again': 'control: Best, trained on in its own way for as many steps again',
     'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
               'pixels find',
@@ -96,6 +98,7 @@ COMPARED = (('proposal', 'untrained'), ('proposal', 'redrawn'), ('proposal', 'te
             ('proposal-long', 'baseline-long'), ('textures-long', 'baseline-long'),
             ('best', 'baseline-long'), ('augment', 'baseline-long'),
             ('best', 'augment'), ('best-cutout', 'best'), ('best', 'best-flood'), ('best-pieces', 'best'),
+            ('best-pieces-long', 'best-long'),
             ('best-renewed', 'best-snap-long'), ('best-probe', 'baseline'), ('best', 'real'))
 UNEQUAL_NOTES = {
     'baseline': 'Baseline has all its steps in phase 1, on plain images.',

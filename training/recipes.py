@@ -110,13 +110,14 @@ for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
+THRICE = *FIELD_LONGER, '--epochs', '48'   # for folders so small that 16 epochs are few steps
 PHASE3, PHASE1 = ('--epochs', '16'), ('--epochs', '24')   # phase 3 comes on top of the 8 epochs of phase 1
 BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'probe': Phase('train1', ('--freeze', 'all')),
     'baseline-long': Phase('train1', PHASE1),
     'augment': Phase('train1', (*FIELD_LONGER, *PHASE1)),
-    # for folders so small that 16 epochs are few steps
-    'best-long': Phase('train3', (BASE, UNET, 'cut', 'textures', *FIELD_LONGER, '--epochs', '48')),
+    'best-long': Phase('train3', (BASE, UNET, 'cut', 'textures', *THRICE)),
+    'best-pieces-long': Phase('train3', (BASE, UNET, 'cut', 'textures', 'pieces', *THRICE)),
     'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3)),
     # fine-tuned on new backgrounds from the start: as many steps as Baseline (docs/log.md)
     'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
