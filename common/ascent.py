@@ -10,15 +10,15 @@ from common.quiet import tf
 
 
 def slope(loss, b):
-    """(the loss of each image (n,), its gradient (n, h, w, c), what the loss adds) at the backgrounds b.
+    """(the loss of each image (n,), its gradient (n, h, w, c)) at the backgrounds b.
 
-    loss: backgrounds (n, h, w, c) in [0, 1] -> (the loss of each image, what it adds).
+    loss: backgrounds (n, h, w, c) in [0, 1] -> the loss of each image.
     """
     with tf.GradientTape() as tape:
         tape.watch(b)
-        values, more = loss(b)
+        values = loss(b)
         value = tf.reduce_sum(values)   # no image knows of another: the gradient is each one's own
-    return values, tape.gradient(value, b), more
+    return values, tape.gradient(value, b)
 
 
 def moved(b, gradient, rate):
@@ -30,7 +30,7 @@ def ascend(loss, b, rate, steps=1, free=1.):
     """b after so many steps, a number or (), without a gradient. loss: backgrounds -> the loss of each image.
     free: {0, 1}, the pixels that move."""
     def step(i, b):
-        _, gradient, _ = slope(lambda b: (loss(b), None), b)
+        _, gradient = slope(loss, b)
         return i + 1, moved(b, free*gradient, rate)
     _, b = tf.while_loop(lambda i, _: i < steps, step, (0, b))
     return tf.stop_gradient(b)

@@ -3,13 +3,18 @@
 APGD (Croce and Hein 2020) with the background, which may be anything in [0, 1], in the place of a small
 perturbation: steps along the signs of the gradient with momentum; at certain steps an image whose loss does
 not rise any more goes back to its best background, and on from there with half the step.
+
+The way up may be looked for with convolutions in bfloat16, which takes half the time. Whether what it found
+turns an image is judged in float32.
 """
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
 
 from common import ascent
-from common.quiet import tf
+from common.hardware import NATIVE, processor
+from common.quiet import keras, tf
 from mybackgrounds import compose
 from scoring.adversary import margin
 from scoring.objects import Objects
@@ -43,6 +48,7 @@ def margin_ratio(logits, y):
     return margin(logits, y)/(top[:, 0] - top[:, 2] + 1e-9)
 
 
+CONVOLUTIONS = keras.layers.Conv2D, keras.layers.MaxPooling2D   # and what only passes their results on
 LOSSES = {'cross-entropy': log_odds, 'margin': margin_ratio}
 
 
@@ -55,7 +61,7 @@ class Climb(NamedTuple):
     rate: tf.Tensor       # (n,) of a step
     halved: tf.Tensor     # (n,) bool: at the last check
     top_then: tf.Tensor   # (n,) top at the last check
-    right: tf.Tensor      # (n,) bool: were all answers right?
+    right: tf.Tensor      # (n,) bool: were the answers right, at all checks so far?
 
     @classmethod
     def begin(cls, b):
@@ -89,6 +95,30 @@ def logits_behind(model, x, m, b):
     return tf.cast(model(compose(x, m, b), training=False), tf.float32)
 
 
+@contextlib.contextmanager
+def quick(model):
+    """Inside, what is traced has a network's convolutions in bfloat16, where this processor has it. Not its
+    last layers: losses rounded so far do not tell the better of two backgrounds. Nor networks that normalise
+    between convolutions, where it was not measured."""
+    layers = list(layers_of(model))
+    known = not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers)
+    layers = [x for x in layers if known and processor() in NATIVE and isinstance(x, CONVOLUTIONS)]
+    kept = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = 'mixed_bfloat16'
+        yield
+    finally:
+        for layer, policy in zip(layers, kept):
+            layer.dtype_policy = policy
+
+
+def layers_of(model):
+    """Those of a network, and of the networks in it."""
+    for layer in getattr(model, 'layers', ()):
+        yield from layers_of(layer) if hasattr(layer, 'layers') else (layer,)
+
+
 def margin_behind(model, objects, b):
     """(n,) margin of the wrong classes behind the backgrounds b."""
     return margin(logits_behind(model, objects.x, objects.m, b), objects.y)
@@ -116,8 +146,9 @@ def lender(model):
     return lend
 
 
-def climber(model, loss):
-    """climb(Objects, Climb, looks) -> Climb after that many looks and a check; traced once."""
+def climber(model, loss, rough=False):
+    """climb(Objects, Climb, looks) -> Climb after that many looks and a check; traced once. rough: `quick`.
+    """
     objects = of_images(model)
     shares, bools = (tf.TensorSpec([None], kind) for kind in (tf.float32, tf.bool))
     signature = (objects, Climb(*[objects.x]*3, shares, shares, bools, shares, bools),
@@ -128,22 +159,21 @@ def climber(model, loss):
         (x, y, m), (b, before, best, top, rate, halved, top_then, right) = objects, state
 
         def loss_behind(b):
-            logits = logits_behind(model, x, m, b)
-            return loss(logits, y), logits
+            with quick(model) if rough else contextlib.nullcontext():
+                return loss(logits_behind(model, x, m, b), y)
 
         def four(values):
             return values[:, None, None, None]
         rises, last = tf.zeros_like(rate), tf.fill(tf.shape(rate), np.float32(np.inf))
         for _ in tf.range(looks):
-            value, gradient, logits = ascent.slope(loss_behind, b)
-            was = right
-            right &= tf.argmax(logits, 1, output_type=tf.int32) == y
-            higher = was & ((value > top) | ~right)
+            value, gradient = ascent.slope(loss_behind, b)
+            higher = right & (value > top)
             best, top = tf.where(four(higher), b, best), tf.where(higher, value, top)
             rises, last = rises + tf.cast(value > last, tf.float32), value
             there = ascent.moved(b, gradient, four(rate))
             b, before = tf.clip_by_value(
                 b + MOMENTUM*(there - b) + (1 - MOMENTUM)*(b - before), 0., 1.), b
+        right &= tf.argmax(logits_behind(model, x, m, best), 1, output_type=tf.int32) == y
         stuck = rises < RISING*tf.cast(looks - 1, tf.float32)
         halve = stuck | ~halved & (top == top_then)
         b, before = (tf.where(four(halve), best, v) for v in (b, before))

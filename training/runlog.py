@@ -5,8 +5,8 @@ import os
 import resource
 
 import mydatasets
+from common.hardware import processor
 from training import weightfiles
-from training.precision import processor
 
 FILE = 'runs.jsonl'
 

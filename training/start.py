@@ -5,12 +5,13 @@ import time
 
 import mydatasets
 from common.errors import UserError
+from common.hardware import processor
 from common.quiet import keras, tf
 from mydatagen import Augmenter, to_float
 from readers.reading import Reading
 from training import checkpoints, identity, options
 from training.devices import chief, strategy_of
-from training.precision import precision_of, processor
+from training.precision import precision_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,6 +73,33 @@ def test_images_found_wrong_stay_wrong_and_more_steps_leave_no_more(data, model,
     assert counts == sorted(counts, reverse=True) and counts[-1] == found.right.sum()
 
 
+def test_a_rough_search_multiplies_in_bfloat16_and_judges_in_float32(data, monkeypatch):
+    monkeypatch.setattr(climbing, 'processor', lambda: 'avx512_bf16')
+    model, objects = toys.classifier(), pixels.subjects(data)
+    kept = [layer.dtype_policy.name for layer in model.layers]
+    state, kinds = climbing.Climb.begin(np.full(objects.x.shape, 0.5, np.float32)), {}
+    for rough in (True, False):
+        climb = climbing.climber(model, climbing.log_odds, rough)
+        found = climb(objects, state, np.int32(10))
+        # what is judged lies in the graph itself, what climbs in the body of its loop
+        outside, inside = ({node.attr['T'].type for node in nodes if node.op == 'Conv2D'}
+                           for nodes in nodes_of(climb))
+        assert outside == {tf.float32.as_datatype_enum}
+        kinds[rough] = inside
+        answers = model(compose(objects.x, objects.m, found.best)).numpy().argmax(1)
+        assert np.array_equal(answers == objects.y, found.right) and not found.right.numpy().all()
+    assert kinds == {True: {tf.bfloat16.as_datatype_enum}, False: {tf.float32.as_datatype_enum}}
+    assert [layer.dtype_policy.name for layer in model.layers] == kept
+    monkeypatch.setattr(climbing, 'processor', lambda: None)
+    with climbing.quick(model):
+        assert [layer.dtype_policy.name for layer in model.layers] == kept
+
+
+def nodes_of(climb):
+    graph = climb.get_concrete_function().graph.as_graph_def()
+    return graph.node, [node for f in graph.library.function for node in f.node_def]
+
+
 @pytest.mark.parametrize('steps', (1, 2, 7, 100))
 def test_every_step_is_looked_at_and_so_is_where_the_last_one_led(steps):
     assert climbing.spans(steps).sum() == steps + 1 and climbing.spans(steps).min() > 0
@@ -124,7 +151,7 @@ def test_every_later_search_has_twice_the_steps_for_half_the_images(monkeypatch)
     assert Effort(draws=2).searches[::2] == Effort().searches == [
         ('cross-entropy', 'noise', 1), ('margin', 'black', 1), ('cross-entropy', 'textures', 1),
         ('margin', 'others', 2), ('cross-entropy', 'others', 4), ('margin', 'others', 8),
-        ('cross-entropy', 'others', 16)]
+        ('cross-entropy', 'others', 16), ('margin', 'others', 32)]
     looked, move_on = [], pixels.move_on
 
     def counted(climb, objects, state, rows, looks):
@@ -136,8 +163,8 @@ def test_every_later_search_has_twice_the_steps_for_half_the_images(monkeypatch)
         2 + tf.zeros(len(z)), tf.reduce_mean(z, (1, 2, 3)), tf.zeros(len(z))], 1))
     found = pixels.search(firm, objects, Key.of(0), Effort(steps=10))
     assert found.right.all() and looked[0] == (32, 1)
-    steps = {n: sum(looks for some, looks in looked if some == n) for n in (32, 16, 8, 4, 2)}
-    assert steps == {32: 1 + 3*11, 16: 21, 8: 41, 4: 81, 2: 161}
+    steps = {n: sum(looks for some, looks in looked if some == n) for n in (32, 16, 8, 4, 2, 1)}
+    assert steps == {32: 1 + 3*11, 16: 21, 8: 41, 4: 81, 2: 161, 1: 321}
 
 
 def test_later_searches_go_on_with_the_images_that_came_nearest_to_being_turned(monkeypatch):

@@ -7,6 +7,7 @@ import train1
 import train2
 import train3
 import train_att
+from common import hardware
 from common.errors import UserError
 from training import precision, start, weightfiles
 from training.precision import precision_of
@@ -17,7 +18,7 @@ from training.precision import precision_of
     ('MobileNetV3Large', 'bfloat16'), ('MobileNetV3Small', 'float32'), ('ANetworkOfTomorrow', 'float32')])
 def test_the_table_knows_networks_and_what_it_does_not_know_is_float32(backbone, wanted):
     network = {'backbone': backbone} if backbone else {'width': 32}
-    assert [precision_of(network, p) for p in precision.NATIVE] == [wanted]*2
+    assert [precision_of(network, p) for p in hardware.NATIVE] == [wanted]*2
     assert precision_of(network, None) == precision_of(network, 'gpu') == 'float32'
 
 
