@@ -232,7 +232,7 @@ def test_worst_cases_show_the_least_and_the_largest_of_the_seeds_and_say_what_th
     assert found['seeds'] == '3'
     text = '\n'.join(table.notes)
     for words in ('upper bounds', 'never see the image', '0.2 to 0.5', 'strongest of 4', '49 backgrounds',
-                  '100 steps from each of noise, black and textures, then 4 searches from what turned other '
+                  '100 steps from each of noise, black and textures, then 5 searches from what turned other '
                   'images', 'by cross-entropy and margin in turn',
                   'On 1,000 test images, the first of the set.'):
         assert words in text
