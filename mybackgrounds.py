@@ -43,6 +43,11 @@ def noise(x, key):
     return key.uniform(tf.shape(x)[0], x.shape[1:])
 
 
+def in_ratio(u, low, high):
+    """u in [0, 1) -> from low to high, every ratio alike."""
+    return low*(high/low)**u
+
+
 def threshold(field, key):
     """Fields (n, h, w, c) -> backgrounds in [0, 1], whatever the scale of the field.
 
@@ -53,7 +58,7 @@ def threshold(field, key):
     mean, variance = tf.nn.moments(field, (1, 2), keepdims=True)
     n, c = tf.shape(field)[0], field.shape[-1]
     shift = key.fold(0).normal(n, (1, 1, c))
-    contrast = CONTRAST[0]*(CONTRAST[1]/CONTRAST[0])**key.fold(1).uniform(n, (1, 1, 1))
+    contrast = in_ratio(key.fold(1).uniform(n, (1, 1, 1)), *CONTRAST)
     return tf.sigmoid(contrast*((field - mean)*tf.math.rsqrt(variance + 1e-6) - shift))
 
 
@@ -90,7 +95,7 @@ def texture(x, key, max_stretch=4.):
     """
     n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
     u = key.fold(1).uniform(n, (6,))
-    cells = TEXTURE_CELLS[0]*(min(TEXTURE_CELLS[1], side)/TEXTURE_CELLS[0])**u[:, 0]
+    cells = in_ratio(u[:, 0], TEXTURE_CELLS[0], min(TEXTURE_CELLS[1], side))
     zoom = cells/side                                       # grid cells per pixel
     stretch = max_stretch**u[:, 1]
     angle = 2*math.pi*u[:, 2]
@@ -138,7 +143,7 @@ def pieces(images):
     def piece(x, key):
         n, middle = tf.shape(x)[0], (x.shape[1] - 1)/2
         u = key.uniform(n, (5,))
-        zoom = PIECE_ZOOM[0]*(PIECE_ZOOM[1]/PIECE_ZOOM[0])**u[:, 0]
+        zoom = in_ratio(u[:, 0], *PIECE_ZOOM)
         a, b = tf.cos(2*math.pi*u[:, 1])/zoom, tf.sin(2*math.pi*u[:, 1])/zoom
         reach = middle*(abs(a) + abs(b))   # of the piece, from its centre
         col, row = (reach + 2*(middle - reach)*at for at in (u[:, 2], u[:, 3]))

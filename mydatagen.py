@@ -234,15 +234,19 @@ def in_order(images, batchsize=512):
 
 def spread(images, count):
     """One batch of `count` images for a picture, from all over: folders stand in order of classes."""
-    rows = np.linspace(0, len(images) - 1, count).astype(int)
-    return next(iter(in_order(images.take(rows), count)))
+    return next(iter(in_order(from_all_over(images, count), count)))
+
+
+def from_all_over(images, count):
+    """So many Images at even distances."""
+    return images.take(np.linspace(0, len(images) - 1, count).astype(int))
 
 
 def some(images, most):
     """uint8 (k, h, w, c): the images, or so many from all over that they fit into `most` bytes."""
     count = max(1, most//math.prod(images.shape or images.x.shape[1:]))
-    rows = np.linspace(0, len(images) - 1, min(len(images), count)).astype(int)
-    return np.concatenate([batch['x'].numpy() for batch in in_order(images.take(rows))])
+    found = from_all_over(images, min(len(images), count))
+    return np.concatenate([batch['x'].numpy() for batch in in_order(found)])
 
 
 class Test(NamedTuple):

@@ -64,9 +64,9 @@ MEANINGS = {
     'textures-long': 'Textures, trained as long as Best',
     'best': 'textures and adversary, each behind every second image',
     'best-snap-long': 'Best with masks that `snap` brings to the edges of the object',
-    'best-renewed': 'the same with a new generator, from random weights, every second epoch',
+    'best-renewed': 'Best with such masks and a new generator, from random weights, every second epoch',
     'best-long': 'Best in 48 epochs of phase 3, not 16',
-    'best-pieces-long': 'the same with enlarged pieces of other training images beside textures',
+    'best-pieces-long': 'Best with such pieces, in 48 epochs of phase 3',
     'best-again': 'control: Best, trained on in its own way for as many steps again',
     'ascent': 'Best, trained on behind the worst background of each image that ten steps of ascent on its '
               'pixels find',

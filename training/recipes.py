@@ -105,7 +105,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
-# which are Best, `best-short` and, without an adversary, nothing there
+# which are Best or `best-short` there; and there is no generator to renew
 for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
