@@ -274,6 +274,16 @@ def test_ascent_grows_to_all_its_steps_while_it_warms_up():
     assert reached == [1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
 
 
+def test_ascent_takes_steps_of_another_size_for_each_image_and_each_time():
+    half, bright = tf.fill((512, 1, 1, 1), 0.5), lambda b: tf.reduce_sum(b, (1, 2, 3))
+    source = Ascent(None, Steps(1, 0.04, spread=4.))
+    keys = Key.of(0, 0), Key.of(0, 0), Key.of(0, 1)
+    first, again, second = (source.play(half, bright, key).numpy()[:, 0, 0, 0] - 0.5 for key in keys)
+    assert (first == again).all() and len(set(first)) > 500 and abs(first - second).min() > 0
+    assert 0.01 <= first.min() < 0.0105 and 0.152 < first.max() <= 0.16
+    assert abs(np.log(first/0.04).mean()) < 0.1 and abs(np.median(first) - 0.04) < 0.005   # log-uniform
+
+
 def test_ascent_goes_on_from_what_it_found_behind_other_images():
     source = Ascent(None, Steps(1, 0.125), pool=pools.empty(16, (4, 4, 1)), fresh=4)
     half, bright = tf.fill((8, 4, 4, 1), 0.5), lambda b: tf.reduce_sum(b, (1, 2, 3))
