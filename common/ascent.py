@@ -36,17 +36,30 @@ def ascend(loss, b, rate, steps=1, free=1.):
     return tf.stop_gradient(b)
 
 
+def worst_of(tries, loss, source, b, key):
+    """Of so many draws of a source the one behind which the loss of an image is highest, for each image."""
+    worst = source(b, key)
+    if tries > 1:
+        top = loss(worst)
+    for i in range(1, tries):
+        other = source(b, key.fold(1 + i))   # the source itself folds 1
+        value = loss(other)
+        worst = tf.where((value > top)[:, None, None, None], other, worst)
+        top = tf.maximum(value, top)
+    return worst
+
+
 def add_arguments(group):
     """The options of the source `pixels`, for train3.py."""
     group.add_argument('--ascent-steps', type=cli.whole(1, 100), default=20, metavar='K',
                        help='of `pixels`, from random textures or remembered backgrounds')
     group.add_argument('--ascent-rate', type=cli.part, default=0.1, metavar='R', help='of one of these steps')
-    group.add_argument('--ascent-spread', type=cli.number(1, 100), default=1., metavar='F',
-                       help='the rate of each image is R times F to a random power between -1 and 1')
     group.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
                        help='pixels around the masks that ascent leaves as they were drawn')
     group.add_argument('--ascent-warmup', type=cli.share, default=0., metavar='SHARE',
                        help='of the training, over which the steps of ascent grow from one to K')
+    group.add_argument('--ascent-tries', type=cli.whole(1, 100), default=1, metavar='N',
+                       help='remembered backgrounds that are tried for each image; the worst is the start')
 
 
 class Steps(NamedTuple):
@@ -55,11 +68,7 @@ class Steps(NamedTuple):
     rate: float       # of each, of the range 0 to 1
     rim: int = 0      # pixels around the mask where the background stays as it starts
     warmup: int = 0   # steps of training over which they grow from one to all
-    spread: float = 1.
-
-    def rates(self, count, key):
-        """Of so many images, (count, 1, 1, 1), log-uniform from rate/spread to rate*spread."""
-        return self.rate*self.spread**key.uniform(count, (1, 1, 1), -1., 1.)
+    tries: int = 1    # remembered backgrounds, of which an ascent starts from the worst
 
     def at(self, step):
         """How many they are in a step of training, () int32."""
@@ -86,7 +95,7 @@ class Ascent:
     def of(cls, args, start, shape, training):
         """The one of train3.py's arguments, for images of that shape. training: its number of steps."""
         warmup = round(args.ascent_warmup*training)
-        steps = Steps(args.ascent_steps, args.ascent_rate, args.ascent_rim, warmup, args.ascent_spread)
+        steps = Steps(args.ascent_steps, args.ascent_rate, args.ascent_rim, warmup, args.ascent_tries)
         return cls(start, steps, pools.empty(args.pool, shape), args.fresh)
 
     @property
@@ -105,10 +114,10 @@ class Ascent:
             held = tf.maximum(tf.minimum(key.step*count, size), 1)
             places = key.part*len(b) + tf.range(len(b))   # in the global batch
             known = (key.step > 0) & (places % self.turns > 0)
-            b = tf.where(known[:, None, None, None], pools.recall(self.pool, held)(b, key), b)
+            recalled = worst_of(self.steps.tries, loss, pools.recall(self.pool, held), b, key)
+            b = tf.where(known[:, None, None, None], recalled, b)
         free = 1 - dilate(m, self.steps.rim) if self.steps.rim else 1.
-        rate = self.steps.rate if self.steps.spread == 1 else self.steps.rates(len(b), key)
-        b = ascend(loss, b, rate, self.steps.at(key.step), free)
+        b = ascend(loss, b, self.steps.rate, self.steps.at(key.step), free)
         if self.pool is not None:
             pools.remember(self.pool, b, key)
         return b

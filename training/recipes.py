@@ -21,7 +21,6 @@ MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a cl
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 # many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
 ASCENT = '--lr', '5e-4', '--clean', '0.1'
-GROWN = '--ascent-warmup', '0.3'
 
 
 # what another camera and place change beside the background (docs/log.md)
@@ -34,8 +33,8 @@ def phases(binarize, best, real, long=LONG):
     def phase3(*back, mask=UNET, binarize=binarize):
         return Phase('train3', (BASE, mask, binarize, *back))
 
-    def ascent(*back, start='{best}', long=('--epochs', '60')):
-        return Phase('train3', (start, UNET, binarize, *back, *ASCENT, *long))
+    def ascent(*back, start='{best}', epochs='60'):
+        return Phase('train3', (start, UNET, binarize, *back, *ASCENT, '--epochs', epochs))
     return {
         'baseline': Phase('train1', ()),
         'unet': Phase('train2', (BASE,)),
@@ -68,13 +67,9 @@ def phases(binarize, best, real, long=LONG):
         'ascent': ascent('pixels', '--ascent-steps', '10'),
         'ascent-20': ascent('pixels'),
         # the same, one step at first: all at once leave some networks at guessing (docs/log.md)
-        'ascent-grown': ascent('pixels', *GROWN),
-        # steps of all sizes, so that f cannot learn to be hard to climb for one of them
-        'ascent-spread': ascent('pixels', *GROWN, '--ascent-spread', '3'),
-        # more of the same, and a network of twice the width, which begins as its own Baseline
-        'ascent-long': ascent('pixels', *GROWN, long=long),
-        'baseline-wide': Phase('train1', ('--width', '64')),
-        'ascent-wide': ascent('pixels', *GROWN, start='{baseline-wide}', long=long),
+        'ascent-grown': ascent('pixels', '--ascent-warmup', '0.3'),
+        # then on by smaller ones, which find what f has learnt to hide from those (docs/log.md)
+        'ascent-fine': ascent('pixels', '--ascent-rate', '0.03', start='{ascent-grown}', epochs='15'),
         # as far from the object as the tests; textures up to it, and ascent behind every second image
         'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
         'ascent-textures': ascent('pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-rim', '1'),
