@@ -259,7 +259,7 @@ def price(path, dataset, found):
     for name, (plain, least) in found.items():
         axes.plot(100*plain, 100*least, 'o', color=COLOURS.get(name, 'tab:cyan'))
         axes.annotate(name, (100*plain, 100*least), (3, 5), textcoords='offset points', fontsize=9,
-                      rotation=50)   # names of points side by side do not lie on each other
+                      rotation=60)   # names of points side by side do not lie on each other
     axes.set(xlabel='accuracy on plain images (%)', ylim=(-4, 104), title=naming.title_of(dataset),
              ylabel='accuracy behind the worst\nbackground of each image (%)')
     axes.margins(x=0.25)

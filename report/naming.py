@@ -30,7 +30,7 @@ METHODS = {'constant': 'Always the same answer',
            'best-renewed': 'Best, snapped, generators renewed',
            'best-long': 'Best, three times as long', 'best-pieces': 'Best with pieces of images',
            'best-pieces-long': 'Best with pieces, three times as long',
-           'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-grown': 'Ascent, steps growing to 20',
+           'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-grown': 'Ascent, growing',
            'ascent-fine': 'Ascent, small steps', 'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
@@ -72,7 +72,8 @@ MEANINGS = {
               'pixels find',
     'ascent-20': 'the same with twenty steps of ascent',
     'ascent-grown': 'the same; its steps grow from one to twenty over the first 30 % of the training',
-    'ascent-fine': '`ascent-grown`, trained on behind what twenty steps of 0.03 find, not of 0.1',
+    'ascent-fine': '`ascent-grown`, trained on behind what twenty steps of 0.03 find from the worst of '
+                   'eight remembered backgrounds',
     'ascent-far': 'as with twenty steps, the masks grown by the 2 pixels of the tests, not by 0 to 2',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others'}

@@ -68,8 +68,9 @@ def phases(binarize, best, real, long=LONG):
         'ascent-20': ascent('pixels'),
         # the same, one step at first: all at once leave some networks at guessing (docs/log.md)
         'ascent-grown': ascent('pixels', '--ascent-warmup', '0.3'),
-        # then on by smaller ones, which find what f has learnt to hide from those (docs/log.md)
-        'ascent-fine': ascent('pixels', '--ascent-rate', '0.03', start='{ascent-grown}', epochs='15'),
+        # then on by smaller ones from worse starts, which find what f has learnt to hide (docs/log.md)
+        'ascent-fine': ascent('pixels', '--ascent-rate', '0.03', '--ascent-tries', '8',
+                              start='{ascent-grown}', epochs='15'),
         # as far from the object as the tests; textures up to it, and ascent behind every second image
         'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
         'ascent-textures': ascent('pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-rim', '1'),
