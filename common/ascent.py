@@ -5,6 +5,7 @@ Adversarial training (Madry et al. 2018) with the background in the place of a p
 from typing import NamedTuple
 
 from common import cli, pools
+from common.errors import UserError
 from common.geometry import dilate
 from common.quiet import tf
 
@@ -93,10 +94,17 @@ class Ascent:
 
     @classmethod
     def of(cls, args, start, shape, training):
-        """The one of train3.py's arguments, for images of that shape. training: its number of steps."""
+        """The one of train3.py's arguments, for images of that shape. training: its number of steps.
+
+        Errors: UserError where one is to choose among remembered backgrounds and none are.
+        """
         warmup = round(args.ascent_warmup*training)
         steps = Steps(args.ascent_steps, args.ascent_rate, args.ascent_rim, warmup, args.ascent_tries)
-        return cls(start, steps, pools.empty(args.pool, shape), args.fresh)
+        found = cls(start, steps, pools.empty(args.pool, shape), args.fresh)
+        if steps.tries > 1 and found.pool is None:
+            raise UserError('--ascent-tries chooses among remembered backgrounds, but none are remembered; '
+                            'leave it out, or give --pool 1 or more and --fresh 2 or more')
+        return found
 
     @property
     def variables(self):

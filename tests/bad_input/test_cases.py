@@ -208,6 +208,9 @@ CASES = {
     'unseen backgrounds where no object is known': (
         'reproduce', [PHOTOS, '--size', '16', '--tests', 'unseen', '--out', '{tmp}/none'], 'true masks',
         folder()),
+    'the worst of remembered backgrounds where none are remembered': (
+        'train3', ['toy', F, U, 'otsu', 'pixels', '--ascent-tries', '8', '--fresh', '1', *OUT],
+        '--fresh 2 or more'),
     'masks without truth': ('evaluate_seg', [PHOTOS, CU, '--size', '16'], 'true masks', folder()),
     'no photographs': ('train3', ['toy', F, U, 'otsu', 'real', '--backgrounds', '{tmp}/nothing', *OUT],
                        '--backgrounds {tmp}/nothing'),
