@@ -37,16 +37,13 @@ def ascend(loss, b, rate, steps=1, free=1.):
     return tf.stop_gradient(b)
 
 
-def worst_of(tries, loss, source, b, key):
-    """Of so many draws of a source the one behind which the loss of an image is highest, for each image."""
-    worst = source(b, key)
-    if tries > 1:
-        top = loss(worst)
-    for i in range(1, tries):
-        other = source(b, key.fold(1 + i))   # the source itself folds 1
-        value = loss(other)
-        worst = tf.where((value > top)[:, None, None, None], other, worst)
-        top = tf.maximum(value, top)
+def worst_of(loss, first, others):
+    """For each image the background behind which its loss is highest, (n, h, w, c), of `first`, which is such
+    a batch, and `others`, batches or single ones (h, w, c)."""
+    worst, top = first, loss(first)
+    for b in others:
+        value = loss(b)
+        worst, top = tf.where((value > top)[:, None, None, None], b, worst), tf.maximum(value, top)
     return worst
 
 
@@ -122,8 +119,9 @@ class Ascent:
             held = tf.maximum(tf.minimum(key.step*count, size), 1)
             places = key.part*len(b) + tf.range(len(b))   # in the global batch
             known = (key.step > 0) & (places % self.turns > 0)
-            recalled = worst_of(self.steps.tries, loss, pools.recall(self.pool, held), b, key)
-            b = tf.where(known[:, None, None, None], recalled, b)
+            recall = pools.recall(self.pool, held)
+            others = [recall(b, key.fold(i)) for i in range(2, self.steps.tries + 1)]   # it folds 1 itself
+            b = tf.where(known[:, None, None, None], worst_of(loss, recall(b, key), others), b)
         free = 1 - dilate(m, self.steps.rim) if self.steps.rim else 1.
         b = ascend(loss, b, self.steps.rate, self.steps.at(key.step), free)
         if self.pool is not None:

@@ -137,12 +137,8 @@ def lender(model):
 
     @tf.function(input_signature=(signature, signature.x))
     def lend(objects, candidates):
-        best = tf.zeros_like(objects.y)
-        top = tf.fill(tf.shape(best), np.float32(-np.inf))
-        for i in tf.range(tf.shape(candidates)[0]):
-            value = margin_behind(model, objects, candidates[i])
-            best, top = tf.where(value > top, i, best), tf.maximum(value, top)
-        return tf.gather(candidates, best)
+        first = tf.zeros_like(objects.x) + candidates[0]
+        return ascent.worst_of(lambda b: margin_behind(model, objects, b), first, candidates[1:])
     return lend
 
 
