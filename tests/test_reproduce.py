@@ -1,5 +1,6 @@
 """The reproduction from nothing to a table, and the commands of the README."""
 import contextlib
+import functools
 import io
 import json
 import os
@@ -20,7 +21,7 @@ import train3
 from common import opening
 from common.errors import UserError
 from report import formats, pages
-from scoring import rowfile
+from scoring import pixels, rowfile
 from training import options
 
 ROOT = toys.ROOT
@@ -88,6 +89,8 @@ def test_recorded_rows_count_as_done_even_where_the_weights_are_not(done, tmp_pa
 
 def test_searches_for_worst_backgrounds_have_rows_a_table_and_a_figure(done, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pages, 'draw_networks', lambda *_: None)   # it has drawn them
+    few = functools.partial(pixels.search, effort=pixels.Effort(steps=10))
+    monkeypatch.setattr(pixels, 'search', few)
     out = shutil.copytree(done[0], tmp_path/'runs')
     words = ['toy', '--methods', 'baseline', '--quiet', '--tests', 'pixels', 'worst', '--out', str(out)]
     assert reproduce.main(words) == 0
@@ -252,6 +255,7 @@ def studio(folder):
     return f'folder:{folder}'
 
 
+@pytest.mark.slow
 def test_a_folder_of_photographs_gets_its_own_tables_under_the_name_that_is_given(tmp_path, capsys):
     out, size = str(tmp_path/'runs'), ('--size', '16', '--fit', 'pad', '--batchsize', '16')
     words = [*size, '--quick', '--quiet', '--tests', 'unseen', '--methods', 'baseline', 'textures',
@@ -270,14 +274,22 @@ def test_a_folder_of_photographs_gets_its_own_tables_under_the_name_that_is_give
     own = about['arguments']
     assert own['binarize'] == 'snap' and own['settle'] == 0.3 and own['fit'] == 'pad'
 
-    # the label stands for these photographs now, wherever they lie, and for no others
+
+def test_a_label_stands_for_the_photographs_that_it_was_given_to_wherever_they_lie(tmp_path, capsys, called):
+    out = tmp_path/'runs'
+    words = '--size', '16', '--quiet', '--methods', 'baseline', '--out', str(out), '--name', 'workshop'
+    assert reproduce.main([studio(tmp_path/'parts'), *words]) == 3   # its training ends before it has begun
+    capsys.readouterr()
     moved = f'folder:{shutil.copytree(tmp_path/"parts", tmp_path/"elsewhere")}'
     assert reproduce.Plan(reproduce.parse([moved]), moved, 0, False).digest \
-        == json.loads((tmp_path/'runs'/'datasets.json').read_text())['workshop']
-    os.remove(tmp_path/'elsewhere'/'train'/'cross'/'0.png')
-    assert reproduce.main([moved, *words]) == 2
+        == json.loads((out/'datasets.json').read_text())['workshop']
+    assert reproduce.main([moved, *words]) == 3 and 'other data' not in capsys.readouterr().err
+    fewer = f'folder:{shutil.copytree(tmp_path/"parts", tmp_path/"fewer")}'
+    os.remove(tmp_path/'fewer'/'train'/'cross'/'0.png')
+    assert reproduce.main([fewer, *words]) == 2
     line, = capsys.readouterr().err.splitlines()
     assert 'other data under the label workshop' in line and '--name' in line
+    assert len(called) == 2
 
 
 def test_a_name_is_for_one_data_set(tmp_path, capsys):

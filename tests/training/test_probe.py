@@ -32,7 +32,7 @@ def coloured(classes=3, each=12, side=32):
     return mydatasets.Dataset('colours', images, held, {}, names, (side, side, 3), False, False, None)
 
 
-@pytest.mark.parametrize('classes', (2, 3))
+@pytest.mark.parametrize('classes', (2, pytest.param(3, marks=pytest.mark.slow)))
 def test_the_last_layer_is_fitted_on_features_that_do_not_move(classes):
     data = coloured(classes)
     model = mymodels.classifier(data.shape, classes, 'MobileNetV3Small', 'none', head='pooled')
