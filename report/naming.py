@@ -31,7 +31,8 @@ METHODS = {'constant': 'Always the same answer',
            'best-long': 'Best, three times as long', 'best-pieces': 'Best with pieces of images',
            'best-pieces-long': 'Best with pieces, three times as long',
            'ascent': 'Ascent', 'ascent-20': 'Ascent, 20 steps', 'ascent-grown': 'Ascent, growing',
-           'baseline-wide': 'Baseline, twice the width', 'ascent-wide': 'Ascent, growing, twice the width',
+           'baseline-wide': 'Baseline, twice the width', 'best-wide': 'Best, twice the width',
+           'ascent-wide': 'Ascent, growing, twice the width',
            'ascent-wide-fine': 'Ascent, small steps, twice the width',
            'ascent-fine': 'Ascent, small steps', 'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures'}
@@ -77,6 +78,7 @@ MEANINGS = {
     'ascent-fine': '`ascent-grown`, trained on behind what twenty steps of 0.03 find from the worst of '
                    'eight remembered backgrounds',
     'baseline-wide': 'Baseline with twice the filters in each layer',
+    'best-wide': 'control: Best from Baseline of that width on',
     'ascent-wide': 'from Baseline of twice the width, as `ascent-grown` in twice the steps',
     'ascent-wide-fine': '`ascent-wide`, trained on as `ascent-fine` is',
     'ascent-far': 'as with twenty steps, the masks grown by the 2 pixels of the tests, not by 0 to 2',

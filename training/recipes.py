@@ -71,8 +71,10 @@ def phases(binarize, best, real, long=LONG):
         # then on by smaller ones from worse starts, which find what f has learnt to hide (docs/log.md)
         'ascent-fine': ascent('pixels', '--ascent-rate', '0.03', '--ascent-tries', '8',
                               start='{ascent-grown}', epochs='15'),
-        # the same with twice the filters, from a Baseline of that width on: ascent asks for capacity
+        # the same with twice the filters, from a Baseline of that width on: ascent asks for capacity.
+        # Best of that width tells what width alone brings
         'baseline-wide': Phase('train1', ('--width', '64')),
+        'best-wide': Phase('train3', ('{baseline-wide}', UNET, binarize, *best, *long)),
         'ascent-wide': ascent('pixels', '--ascent-warmup', '0.3', start='{baseline-wide}', epochs='120'),
         'ascent-wide-fine': ascent('pixels', '--ascent-rate', '0.03', '--ascent-tries', '8',
                                    start='{ascent-wide}', epochs='15'),
@@ -129,7 +131,7 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'best-flood': Phase('train3', (BASE, 'flood', 'none', 'textures', *FIELD_LONGER, *PHASE3)),
     # fine-tuned on new backgrounds from the start: as many steps as Baseline (docs/log.md)
     'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
-for row in ('real', 'segment-real', 'best-renewed', 'baseline-wide',
+for row in ('real', 'segment-real', 'best-renewed', 'baseline-wide', 'best-wide',
             *(m for m in MONOCHROME if m.startswith('ascent'))):
     del BACKBONES[row]   # the rate of ascent is that of small networks
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
