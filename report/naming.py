@@ -35,7 +35,8 @@ METHODS = {'constant': 'Always the same answer',
            'ascent-wide': 'Ascent, growing, twice the width',
            'ascent-wide-fine': 'Ascent, small steps, twice the width',
            'ascent-fine': 'Ascent, small steps', 'ascent-far': 'Ascent, further off',
-           'ascent-textures': 'Ascent and textures'}
+           'ascent-textures': 'Ascent and textures',
+           'ascent-textures-fine': 'Ascent and textures, small steps'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
 # rows that are something else in monochrome sets and in photographs
 UPPER_BOUND = 'Real (upper bound: the test patterns, true masks)'
@@ -83,7 +84,9 @@ MEANINGS = {
     'ascent-wide-fine': '`ascent-wide`, trained on as `ascent-fine` is',
     'ascent-far': 'as with twenty steps, the masks grown by the 2 pixels of the tests, not by 0 to 2',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
-                       'object behind the others'}
+                       'object behind the others',
+    'ascent-textures-fine': 'that, trained on by steps of 0.03 from the worst of eight '
+                            'remembered backgrounds'}
 REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
                  True: "trained as long as Best, on the set's own photographs of backgrounds"}
 MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer; on ImageNet networks also with the '

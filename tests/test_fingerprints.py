@@ -20,6 +20,8 @@ PINNED = {
     ('mnist', 'best-rate'): 'd72f153f', ('mnist', 'best-settle'): '1c6b0eeb',
     ('mnist', 'ascent'): 'f790c8b2', ('mnist', 'ascent-20'): 'f0abc250',
     ('mnist', 'ascent-grown'): 'a1a0b276', ('mnist', 'ascent-fine'): '23883b7e',
+    ('mnist', 'ascent-wide'): 'e7b4b216', ('mnist', 'ascent-wide-fine'): '4dd973dc',
+    ('fashionmnist', 'ascent-textures-fine'): 'c5e72198',
     ('mnist', 'best-renewed'): '5034736a',
     ('mnist', 'ascent-far'): '8112cb29', ('fashionmnist', 'ascent-textures'): '09443f3e',
     ('fashionmnist', 'baseline'): '4de26318', ('fashionmnist', 'best'): 'af3b4a6e',

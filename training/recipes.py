@@ -21,6 +21,9 @@ MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a cl
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 # many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
 ASCENT = '--lr', '5e-4', '--clean', '0.1'
+# then smaller ones from worse starts, which find what f has learnt to hide from those
+FINE = '--ascent-rate', '0.03', '--ascent-tries', '8'
+NEAR = '--dilate', '0', '--halo', '0', '--ascent-rim', '1'   # textures up to the object, ascent a pixel off
 
 
 # what another camera and place change beside the background (docs/log.md)
@@ -68,19 +71,18 @@ def phases(binarize, best, real, long=LONG):
         'ascent-20': ascent('pixels'),
         # the same, one step at first: all at once leave some networks at guessing (docs/log.md)
         'ascent-grown': ascent('pixels', '--ascent-warmup', '0.3'),
-        # then on by smaller ones from worse starts, which find what f has learnt to hide (docs/log.md)
-        'ascent-fine': ascent('pixels', '--ascent-rate', '0.03', '--ascent-tries', '8',
-                              start='{ascent-grown}', epochs='15'),
+        'ascent-fine': ascent('pixels', *FINE, start='{ascent-grown}', epochs='15'),
         # the same with twice the filters, from a Baseline of that width on: ascent asks for capacity.
         # Best of that width tells what width alone brings
         'baseline-wide': Phase('train1', ('--width', '64')),
         'best-wide': Phase('train3', ('{baseline-wide}', UNET, binarize, *best, *long)),
         'ascent-wide': ascent('pixels', '--ascent-warmup', '0.3', start='{baseline-wide}', epochs='120'),
-        'ascent-wide-fine': ascent('pixels', '--ascent-rate', '0.03', '--ascent-tries', '8',
-                                   start='{ascent-wide}', epochs='15'),
+        'ascent-wide-fine': ascent('pixels', *FINE, start='{ascent-wide}', epochs='15'),
         # as far from the object as the tests; textures up to it, and ascent behind every second image
         'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
-        'ascent-textures': ascent('pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-rim', '1'),
+        'ascent-textures': ascent('pixels', 'textures', *NEAR),
+        'ascent-textures-fine': ascent('pixels', 'textures', *NEAR, *FINE,
+                                       start='{ascent-textures}', epochs='30'),
         # what augmentation alone brings, at the length of Best
         'augment': Phase('train1', (*FIELD, *long)),
         # the paper's ablation of the source of backgrounds
