@@ -228,6 +228,7 @@ def test_the_running_means_do_not_depend_on_how_the_steps_were_cut_into_chunks(t
     assert toys.differences(*found) == []
 
 
+@pytest.mark.slow
 def test_the_global_branch_of_the_attention_baseline_is_continued_too(tmp_path, monkeypatch):
     words = ['toy', *WORDS[1:], '--output', str(tmp_path/'a')]
     with monkeypatch.context() as m:
