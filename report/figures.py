@@ -1,4 +1,6 @@
 """Figures as PNG files. Every function takes a path and what is to be seen; none trains or evaluates."""
+import itertools
+
 import numpy as np
 
 from common.errors import UserError
@@ -11,6 +13,7 @@ SMALL = 64               # pictures of a smaller side are enlarged by a whole fa
 COLOURS = {'Baseline': 'tab:red', 'Attention': 'tab:orange', 'Proposal': 'tab:blue', 'Best': 'tab:green',
            'Best (textures)': 'tab:green', 'Textures': 'tab:purple', 'Black': 'black', 'Noise': 'tab:gray',
            'Real': 'tab:brown'}   # of lines and numbers, by the names of rows
+MARKERS = 'osD^v<>P*X'   # of points that stand side by side
 LOSSES = 'ce', 'huber', 'mask_loss', 'excess', 'tv', 'bright'   # of a history; others are shares or errors
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
@@ -254,15 +257,13 @@ def noise_curves(path, rows, dataset, methods=('baseline', 'proposal', 'best')):
 def price(path, dataset, found):
     """What it costs to stand the worst background. found: {name of a row: (accuracy on plain images, behind
     the worst background of each), shares}."""
-    figure = _figure(6.4, 4)
+    figure = _figure(8, 4)
     axes = figure.subplots()
-    for name, (plain, least) in found.items():
-        axes.plot(100*plain, 100*least, 'o', color=COLOURS.get(name, 'tab:cyan'))
-        axes.annotate(name, (100*plain, 100*least), (3, 5), textcoords='offset points', fontsize=9,
-                      rotation=60)   # names of points side by side do not lie on each other
+    for (name, (plain, least)), marker in zip(found.items(), itertools.cycle(MARKERS)):
+        axes.plot(100*plain, 100*least, marker, color=COLOURS.get(name), label=name, markersize=8)
+    axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), fontsize=9)
     axes.set(xlabel='accuracy on plain images (%)', ylim=(-4, 104), title=naming.title_of(dataset),
              ylabel='accuracy behind the worst\nbackground of each image (%)')
-    axes.margins(x=0.25)
     axes.grid(alpha=0.3)
     _save(figure, path)
 

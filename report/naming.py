@@ -34,7 +34,8 @@ METHODS = {'constant': 'Always the same answer',
            'baseline-wide': 'Baseline, twice the width', 'best-wide': 'Best, twice the width',
            'ascent-wide': 'Ascent, growing, twice the width',
            'ascent-wide-fine': 'Ascent, small steps, twice the width',
-           'ascent-fine': 'Ascent, small steps', 'ascent-far': 'Ascent, further off',
+           'ascent-fine': 'Ascent, small steps', 'ascent-finer': 'Ascent, small steps, worse starts',
+           'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures',
            'ascent-textures-fine': 'Ascent and textures, small steps'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
@@ -78,6 +79,7 @@ MEANINGS = {
     'ascent-grown': 'the same; its steps grow from one to twenty over the first 30 % of the training',
     'ascent-fine': '`ascent-grown`, trained on behind what twenty steps of 0.03 find from the worst of '
                    'eight remembered backgrounds',
+    'ascent-finer': 'that, trained on behind what such steps find from the worst of 32',
     'baseline-wide': 'Baseline with twice the filters in each layer',
     'best-wide': 'control: Best from Baseline of that width on',
     'ascent-wide': 'from Baseline of twice the width, as `ascent-grown` in twice the steps',
