@@ -72,7 +72,7 @@ def phases(binarize, best, real, long=LONG):
         # the same, one step at first: all at once leave some networks at guessing (docs/log.md)
         'ascent-grown': ascent('pixels', '--ascent-warmup', '0.3'),
         'ascent-fine': ascent('pixels', *FINE, start='{ascent-grown}', epochs='15'),
-        'ascent-finer': ascent('pixels', *FINE[:-1], '32', start='{ascent-fine}', epochs='10'),
+        'ascent-finer': ascent('pixels', *FINE, '--ascent-tries', '32', start='{ascent-fine}', epochs='10'),
         # the same with twice the filters, from a Baseline of that width on: ascent asks for capacity.
         # Best of that width tells what width alone brings
         'baseline-wide': Phase('train1', ('--width', '64')),
