@@ -79,7 +79,7 @@ MEANINGS = {
     'ascent-grown': 'the same; its steps grow from one to twenty over the first 30 % of the training',
     'ascent-fine': '`ascent-grown`, trained on behind what twenty steps of 0.03 find from the worst of '
                    'eight remembered backgrounds',
-    'ascent-finer': 'that, trained on behind what such steps find from the worst of 32',
+    'ascent-finer': '`ascent-fine`, trained on behind what such steps find from the worst of 32',
     'baseline-wide': 'Baseline with twice the filters in each layer',
     'best-wide': 'control: Best from Baseline of that width on',
     'ascent-wide': 'from Baseline of twice the width, as `ascent-grown` in twice the steps',
@@ -87,8 +87,8 @@ MEANINGS = {
     'ascent-far': 'as with twenty steps, the masks grown by the 2 pixels of the tests, not by 0 to 2',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others',
-    'ascent-textures-fine': 'that, trained on by steps of 0.03 from the worst of eight '
-                            'remembered backgrounds'}
+    'ascent-textures-fine': '`ascent-textures`, trained on by steps of 0.03 from the worst of '
+                            'eight remembered backgrounds'}
 REAL_MEANINGS = {False: 'a bound: trained as long as Best on the six test patterns, with true masks',
                  True: "trained as long as Best, on the set's own photographs of backgrounds"}
 MEANINGS_ON_PHOTOGRAPHS = {'best': 'Textures, trained longer; on ImageNet networks also with the '

@@ -136,7 +136,7 @@ BACKBONES = phases('cut', ('textures', *FIELD_LONGER), None, PHASE3) | {
     'best-probe': Phase('train3', ('{probe}', UNET, 'cut', 'textures', '--settle', '0.2'))}
 for row in ('real', 'segment-real', 'best-renewed', 'baseline-wide', 'best-wide',
             *(m for m in MONOCHROME if m.startswith('ascent'))):
-    del BACKBONES[row]   # the rate of ascent is that of small networks
+    del BACKBONES[row]   # the rate of ascent, and the widths, are those of small networks
 METHODS = [m for m in MONOCHROME | BACKBONES if m != 'unet']
 # small sets need fewer steps; chosen on validation images
 RECIPES = {

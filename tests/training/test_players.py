@@ -122,7 +122,7 @@ def test_a_redrawn_generator_is_another_one_at_every_step_and_an_untrained_one_t
     assert 0.3 < first.std()/net(z).numpy().std() < 3 and kernels   # drawn as Keras draws first weights
 
 
-def test_a_renewed_generator_is_a_new_one_at_its_epochs_and_what_was_drawn_stays(tmp_path, monkeypatch):
+def test_a_renewed_generator_is_a_new_one_and_what_was_drawn_stays():
     net = mymodels.generator(SHAPE)
     adversary, found = Adversary(net, pool=8, fresh=4), [values(net)]
     adversary.pool.assign_add(tf.ones_like(adversary.pool))
@@ -133,12 +133,17 @@ def test_a_renewed_generator_is_a_new_one_at_its_epochs_and_what_was_drawn_stays
     kernels = [i for i, v in enumerate(one) if v.ndim == 4]
     assert all(np.abs(one[i] - other[i]).max() > 0.01 for i in kernels for other in (first, two))
     assert all(np.array_equal(a, b) for a, b in zip(one, again)) and np.all(adversary.pool.numpy() == 1)
+
+
+@pytest.mark.parametrize('words, expected', [(['--renew', '2'], [2, 4]),
+                                             pytest.param([], [], marks=pytest.mark.slow)])
+def test_generators_are_renewed_at_their_epochs_and_only_when_asked(words, expected, tmp_path, monkeypatch):
     f, _ = toys.parents(tmp_path)
     steps = []
     monkeypatch.setattr(Adversary, 'renew', lambda self, key: steps.append(int(key.step)))
     assert train3.main(['toy', f, 'heuristic', 'none', 'adv', '--epochs', '5', '--steps-per-epoch', '1',
-                        '--batchsize', '8', '--renew', '2', '--quiet', '--output', str(tmp_path/'z')]) == 0
-    assert steps == [2, 4]
+                        '--batchsize', '8', *words, '--quiet', '--output', str(tmp_path/'z')]) == 0
+    assert steps == expected
 
 
 def test_the_total_variation_moves_masks_where_it_has_a_weight():
