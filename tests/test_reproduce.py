@@ -1,6 +1,5 @@
 """The reproduction from nothing to a table, and the commands of the README."""
 import contextlib
-import functools
 import io
 import json
 import os
@@ -89,8 +88,11 @@ def test_recorded_rows_count_as_done_even_where_the_weights_are_not(done, tmp_pa
 
 def test_searches_for_worst_backgrounds_have_rows_a_table_and_a_figure(done, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pages, 'draw_networks', lambda *_: None)   # it has drawn them
-    few = functools.partial(pixels.search, effort=pixels.Effort(steps=10))
-    monkeypatch.setattr(pixels, 'search', few)
+
+    def found(model, objects, key, effort=None):   # nothing: what searches find, their own tests ask
+        right = model(objects.x).numpy().argmax(1) == objects.y.numpy()
+        return pixels.Found(right, right, objects.x.numpy(), {'no step': int(right.sum())})
+    monkeypatch.setattr(pixels, 'search', found)
     out = shutil.copytree(done[0], tmp_path/'runs')
     words = ['toy', '--methods', 'baseline', '--quiet', '--tests', 'pixels', 'worst', '--out', str(out)]
     assert reproduce.main(words) == 0

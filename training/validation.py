@@ -15,7 +15,7 @@ def validation_shapes(x, key, count=12):
     n, side, channels = tf.shape(x)[0], x.shape[1], x.shape[-1]
     grid = tf.cast(tf.range(side), tf.float32)
     b = tf.ones_like(x)*key.fold(0).uniform(n, (1, 1, channels))
-    for i in range(count):
+    for i in tf.range(count):   # traced once
         u = key.fold(1 + i).uniform(n, (6, 1, 1))
         angle = math.pi*u[:, 2]
         dx, dy = grid[None, None, :] - side*u[:, 0], grid[None, :, None] - side*u[:, 1]

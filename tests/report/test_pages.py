@@ -95,7 +95,7 @@ def test_whatever_rows_say_is_text(tmp_path):
 
 
 def test_large_figures_are_made_smaller_until_there_is_room(tmp_path):
-    sizes = (600, 400), (300, 200)
+    sizes = (600, 60), (300, 30)   # of noise, which no PNG makes smaller
     paths = [str(tmp_path/'figures'/f'{i}.png') for i in range(2)]
     raw = [drawn(tmp_path, str(i), size, noisy=True) for i, size in enumerate(sizes)]
 
@@ -103,13 +103,14 @@ def test_large_figures_are_made_smaller_until_there_is_room(tmp_path):
         uris = markup.pictures(paths, most)
         assert sum(map(len, uris)) <= most + 100
         return [base64.b64decode(v.partition(',')[2]) for v in uris]
-    assert opened(2_000_000) == raw
-    for most, widths in (700_000, [600, 300]), (250_000, [400, 300]):   # of 256 colours
+    assert opened(300_000) == raw
+    for most, widths in (100_000, [600, 300]), (50_000, [400, 300]):   # of 256 colours
         found = [Image.open(io.BytesIO(b)) for b in opened(most)]
         assert [im.size[0] for im in found] == widths and all(im.mode == 'P' for im in found)
-        assert all(abs(im.size[0]/im.size[1] - 1.5) < 0.02 for im in found)
+        assert all(abs(im.size[0]/im.size[1] - 10) < 0.3 for im in found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir(os.path.join(toys.ROOT, 'results', 'figures')), reason='no figures')
 def test_the_page_of_the_recorded_results_is_below_five_megabytes(tmp_path):
     for name in ('accuracy.csv', 'scores.csv', 'masks.csv', 'figures'):
