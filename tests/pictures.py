@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import toys
+from mydatagen import in_order
 
 SIGNS = os.path.join(toys.ROOT, '..', 'shared', 'signs')
 needs_signs = pytest.mark.skipif(not os.path.isdir(SIGNS), reason='../shared/signs is not there')
@@ -41,3 +42,8 @@ def huge_png(path, w, h):
     header = w.to_bytes(4, 'big') + h.to_bytes(4, 'big') + bytes([8, 2, 0, 0, 0])
     data = chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b'')
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + data)
+
+
+def pixels_of(images):
+    """All of them, (n, side, side, c), from batches as training gets them."""
+    return np.concatenate([b['x'] for b in in_order(images, 3)])

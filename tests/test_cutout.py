@@ -20,7 +20,7 @@ from mybackgrounds import compose
 from mydatagen import to_float
 from report import selection
 from scoring import rowfile
-from test_tasks import error_of
+from toys import error_of
 from training import weightfiles
 
 

@@ -1,9 +1,8 @@
-"""The reproduction from nothing to a table, and the commands of the README."""
+"""The reproduction from nothing to a table: rows, weights, settings, labels."""
 import contextlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import train1
 import train3
 from common import opening
 from common.errors import UserError
-from report import formats, pages
+from report import pages
 from scoring import pixels, rowfile
 from training import options
 
@@ -208,36 +207,6 @@ def test_shards_share_the_work_without_overlap():
         assert e.value.code == 2
 
 
-def readme_commands():
-    with open(os.path.join(ROOT, 'README.md')) as f:
-        text = f.read()
-    block = re.search(r'<!-- commands: a test runs these -->\n```\n(.*?)```', text, re.S).group(1)
-    return [line for line in block.splitlines() if line.startswith('python ')]
-
-
-def test_the_readme_leads_through_every_script_with_arguments_that_they_take():
-    scripts = [line.split()[1] for line in readme_commands()]
-    assert scripts == ['train1.py', 'train2.py', 'train3.py', 'train_att.py',
-                       'evaluate.py', 'evaluate_seg.py']
-
-
-@pytest.mark.slow
-def test_the_commands_of_the_readme_work(tmp_path):
-    for line in readme_commands():
-        words = [os.path.join(ROOT, w) if w.endswith('.py') else w for w in line.split()[1:]]
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, (line, done.stderr)
-    assert 'mean of six' in subprocess.run(
-        [sys.executable, os.path.join(ROOT, 'evaluate.py'), 'digits_backgrounds', 'saved/digits-adv-0'],
-        cwd=tmp_path, capture_output=True, text=True).stdout
-    assert list((tmp_path/'saved'/'masks').glob('*.png'))
-
-
-def text_of(name):
-    with open(os.path.join(ROOT, name)) as f:
-        return f.read()
-
-
 def studio(folder):
     """Dark squares and crosses before a bright wall, 24 of each for training; the tests with true masks."""
     rng = np.random.default_rng(0)
@@ -301,95 +270,3 @@ def test_a_name_is_for_one_data_set(tmp_path, capsys):
         with pytest.raises(SystemExit) as e:
             reproduce.parse(['toy', '--name', wrong])
         assert e.value.code == 2
-
-
-@pytest.mark.slow
-def test_the_demo_keeps_its_point(tmp_path):
-    """The command of `make demo`, in another folder: how far its rows are above Baseline."""
-    line = re.search(r'reproduce\.py (digits .*) --out', text_of('Makefile'))[1].replace('$(MORE)', '')
-    assert reproduce.main([*line.split(), '--out', str(tmp_path/'demo'), '--quiet']) == 0
-    rows = rowfile.read(str(tmp_path/'demo'/'accuracy.csv'))
-    patterns = [r for r in rows if r['test'] != 'original']
-    six = {method: np.mean([r['accuracy'] for r in rowfile.find(patterns, method=method)])
-           for method in ('baseline', 'proposal', 'textures')}
-    assert six['proposal'] - six['baseline'] >= 0.20 and six['textures'] - six['baseline'] >= 0.40
-
-
-def test_fill_puts_tables_under_their_titles_and_nothing_else(tmp_path):
-    page, tables = tmp_path/'page.md', tmp_path/'tables.md'
-    tables.write_text('**One**\n\n| a |\n\nnote  \n\n\n**Two (b)**\n\n| c |\n')
-    page.write_text('before\n<!-- table: Two (b) -->\nold\n<!-- end -->\nafter\n')
-    formats.fill(str(page), str(tables))
-    filled = 'before\n<!-- table: Two (b) -->\n**Two (b)**\n\n| c |\n<!-- end -->\nafter\n'
-    assert page.read_text() == filled
-    page.write_text(filled + '<!-- table: Three -->\n<!-- end -->\n')
-    with pytest.raises(UserError, match="no table 'Three'"):
-        formats.fill(str(page), str(tables))
-
-
-needs_record = pytest.mark.skipif(not os.path.exists(os.path.join(ROOT, 'results', 'tables.md')),
-                                  reason='nothing recorded yet')
-
-
-@pytest.mark.parametrize('method, found', [('best', (2500, 12000)), ('ascent', (2500, 12000, 6000)),
-                                           ('unet', (2500, 300)), ('segment', (2500, 300, 1000))])
-def test_the_steps_of_a_row_are_those_of_the_network_that_it_began_as(method, found):
-    plan = reproduce.Plan(reproduce.parse(['mnist']), 'mnist', 0, True, images=54_000)
-    assert reproduce.steps(plan, method) == found
-
-
-@needs_record
-def test_the_tables_on_the_pages_are_the_recorded_ones(tmp_path):
-    known = formats.pages_with_tables(ROOT)
-    assert len(known) >= 4
-    for tables, names in known.items():
-        pages_filled = ''
-        for name in names:
-            shutil.copy(name, tmp_path/'page.md')
-            formats.fill(str(tmp_path/'page.md'), tables)
-            assert (tmp_path/'page.md').read_text() == text_of(name), f'{name}: run make readme'
-            pages_filled += text_of(name)
-        for line in text_of(tables).splitlines():
-            assert line in pages_filled, line
-    assert '<!-- table: Summary -->' in text_of('README.md')
-
-
-@needs_record
-def test_the_recorded_tables_follow_from_the_recorded_rows(tmp_path):
-    for name in ('accuracy.csv', 'scores.csv', 'masks.csv'):
-        shutil.copy(os.path.join(ROOT, 'results', name), tmp_path)
-    sets = dict.fromkeys(r['dataset'] for name in ('accuracy.csv', 'scores.csv')
-                         for r in rowfile.read(str(tmp_path/name)))
-    names = ['folder:../shared/signs' if s == 'signs' else s for s in sets]
-    plans = [reproduce.Plan(reproduce.parse([n]), n, 0, not n.startswith('folder:')) for n in names]
-    pages.write_tables(str(tmp_path), names, reproduce.steps_by_fingerprint(plans))
-    assert (tmp_path/'tables.md').read_text() == text_of('results/tables.md')
-
-
-# Rows of ImageNet networks
-
-def backbone_plan(weights, name='photos'):
-    words = ['folder:x', '--backbone', 'MobileNetV2', '--backbone-weights', str(weights), '--size', '128',
-             '--name', name]
-    return reproduce.Plan(reproduce.parse(words), 'folder:x', 0, False, 1e-4)
-
-
-def test_rows_on_a_backbone_do_not_depend_on_where_its_weights_lie(tmp_path):
-    for name, content in (('a', b'1'), ('b', b'1'), ('c', b'2')):
-        (tmp_path/name).write_bytes(content)
-    a, b, c = ({m: reproduce.fingerprint(backbone_plan(tmp_path/name), m)
-                for m in ('probe', 'baseline', 'augment', 'unet', 'best', 'best-flood')} for name in 'abc')
-    assert a == b and all(a[m] != c[m] for m in a) and len(set(a.values())) == len(a)
-
-
-def test_the_options_of_a_row_win_over_the_defaults_of_backbones():
-    argv = {m: reproduce.parsed(backbone_plan('none'), m) for m in ('baseline', 'best', 'unet')}
-    assert argv['baseline'].epochs == options.BACKBONE['train1']['epochs'] < argv['best'].epochs
-    assert argv['best'].zoom > 1 and argv['best'].batchsize == argv['unet'].batchsize == 32
-
-
-def test_the_steps_of_a_backbone_are_not_known_without_its_images():
-    plan = backbone_plan('none')
-    assert reproduce.steps_by_fingerprint([plan]) == {}
-    steps = reproduce.steps_by_fingerprint([plan._replace(images=320)])
-    assert (80, 160) in steps.values() and (0,) in steps.values()   # Best; the probe takes none

@@ -20,7 +20,7 @@ from common.quiet import keras, tf
 from mydatagen import Augmenter
 from readers import frames, photographs
 from scoring import distractors, objects, rowfile
-from test_tasks import error_of
+from toys import error_of
 from training import validation, weightfiles
 
 

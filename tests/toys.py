@@ -1,5 +1,7 @@
-"""Small runs on `toy` that several tests share: narrow networks, few steps, parents made in a second."""
+"""What several tests share: small runs on `toy`, photographs, and how a command refuses."""
+import contextlib
 import functools
+import io
 import json
 import os
 import subprocess
@@ -7,6 +9,7 @@ import sys
 import types
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import mydatasets
@@ -17,6 +20,8 @@ from readers.reading import Reading
 from training import weightfiles
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TFDS = os.path.join(ROOT, '..', 'shared', 'tfds')
+needs_tfds = pytest.mark.skipif(not os.path.isdir(TFDS), reason='../shared/tfds is not there')
 SHAPE, CLASSES = (16, 16, 1), ['disk', 'square', 'cross']
 FEW = ['--epochs', '2', '--steps-per-epoch', '2', '--batchsize', '12', '--quiet']
 NETWORK = {'classifier': {'width': 4, 'dense': 8}, 'unet': {'width': 4}}
@@ -156,3 +161,33 @@ def values(*networks):
 def moved(before, *networks):
     """For each weight: has it changed?"""
     return [not np.array_equal(a, b) for a, b in zip(before, values(*networks), strict=True)]
+
+
+def gauges(root, n=24, side=16, tests=('test',)):
+    """A folder of bright bars whose height is the number; its name as a data set."""
+    random = np.random.RandomState(0)
+    for split in ('train', *tests):
+        os.makedirs(root/split/'a', exist_ok=True)
+        lines = ['path,value']
+        for i in range(n):
+            high = random.randint(2, side - 4)
+            pixels = np.full((side, side, 3), 40, np.uint8)
+            pixels[side - 2 - high:side - 2, 6:10] = random.randint(150, 255)
+            pixels[0, 0] = i, random.randint(255), 0   # no two alike
+            Image.fromarray(pixels).save(root/split/'a'/f'{i}.png')
+            lines.append(f'a/{i}.png,{100 + 10*high}')
+        (root/split/'targets.csv').write_text('\n'.join(lines) + '\n')
+    return f'folder:{root}'
+
+
+def error_of(main, *words):
+    """The one line with which a command refuses."""
+    with contextlib.redirect_stderr(io.StringIO()) as e:
+        assert main([*map(str, words)]) == 2
+    line, = e.getvalue().splitlines()
+    return line
+
+
+def text_of(name):
+    with open(os.path.join(ROOT, name)) as f:
+        return f.read()

@@ -14,7 +14,6 @@ from PIL import Image
 
 import toys
 
-TFDS = os.path.join(toys.ROOT, '..', 'shared', 'tfds')
 WIDE = {'shape': [1024, 1024, 1], 'network': {'width': 512}}   # of a sidecar: gigabytes
 
 
@@ -230,9 +229,9 @@ def cut_image(tmp):
 def mnist(damage):
     """A copy of the prepared set, to be damaged; the test is skipped where it is not there."""
     def copy(tmp):
-        if not os.path.isdir(TFDS):
+        if not os.path.isdir(toys.TFDS):
             pytest.skip('../shared/tfds is not there')
-        shutil.copytree(os.path.join(TFDS, 'mnist'), tmp/'tfds/mnist')
+        shutil.copytree(os.path.join(toys.TFDS, 'mnist'), tmp/'tfds/mnist')
         damage(next((tmp/'tfds/mnist').iterdir()))
     return copy
 

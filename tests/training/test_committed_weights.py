@@ -7,10 +7,9 @@ import pytest
 
 import evaluate
 from scoring import rowfile
-from toys import ROOT
+from toys import needs_tfds, ROOT, TFDS
 from training import weightfiles
 
-TFDS = os.path.join(os.path.dirname(ROOT), 'shared', 'tfds')
 STEMS = sorted(path.removesuffix('.json') for path in glob.glob(os.path.join(ROOT, 'weights', '*.json')))
 CLASSIFIERS = [s for s in STEMS if '-unet-' not in s]
 pytestmark = pytest.mark.skipif(not STEMS, reason='no weights/ in this copy')
@@ -24,7 +23,7 @@ def test_weights_load_and_are_those_of_their_sidecar(stem):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.path.isdir(TFDS), reason='../shared/tfds is not there')
+@needs_tfds
 @pytest.mark.parametrize('stem', CLASSIFIERS, ids=os.path.basename)
 def test_weights_give_the_recorded_rows_within_two_images(stem, tmp_path, monkeypatch):
     monkeypatch.setenv('TFDS_DATA_DIR', TFDS)
