@@ -181,10 +181,11 @@ def gauges(root, n=24, side=16, tests=('test',)):
 
 
 def error_of(main, *words):
-    """The one line with which a command refuses."""
+    """The one line with which a command refuses, exit code 2: what is wrong; how to mend it."""
     with contextlib.redirect_stderr(io.StringIO()) as e:
         assert main([*map(str, words)]) == 2
     line, = e.getvalue().splitlines()
+    assert line.startswith('error: ') and ';' in line, line
     return line
 
 

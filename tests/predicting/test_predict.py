@@ -16,6 +16,7 @@ from common.quiet import keras, tf
 from readers import frames
 from report import sheets
 from scoring import occlusion
+from toys import error_of
 from training import weightfiles
 
 
@@ -30,15 +31,6 @@ def know(folder, **more):
 def rows_of(path):
     with open(path, newline='') as f:
         return list(csv.DictReader(f))
-
-
-def one_line(capsys, *words):
-    """The run failed with exit code 2 and said so in one line."""
-    capsys.readouterr()
-    assert predict.main([str(w) for w in words]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith('error: ') and err.count('\n') == 1 and ';' in err, err
-    return err
 
 
 def test_every_image_gets_the_networks_class_and_confidence_in_order(world, tmp_path, capsys):
@@ -211,7 +203,7 @@ def test_damaged_photographs_stop_the_run_unless_skipped(world, tmp_path, capsys
     folder, _ = world
     shutil.copytree(folder/'photos', tmp_path/'photos')
     (tmp_path/'photos'/'4.png').write_bytes(b'no image')
-    err = one_line(capsys, folder/'classifier', tmp_path/'photos', '--csv', tmp_path/'p.csv')
+    err = error_of(predict.main, folder/'classifier', tmp_path/'photos', '--csv', tmp_path/'p.csv')
     assert '4.png' in err and '--skip-damaged' in err and not (tmp_path/'p.csv').exists()
     assert predict.main([str(folder/'classifier'), str(tmp_path/'photos'), '--skip-damaged']) == 0
     out, err = capsys.readouterr()
@@ -227,9 +219,9 @@ def test_damaged_photographs_stop_the_run_unless_skipped(world, tmp_path, capsys
     (['{w}/classifier', '{w}/photos', '--explain', '--unet', '{w}/classifier'], 'holds a classifier'),
     (['{w}/classifier', '{w}/photos/1.png', '--margin', '8'], 'at most 7'),
     (['{w}/classifier', '{w}/photos/1.png', '--sheet', '{w}/photos/1.png'], 'one of the images')])
-def test_mistakes_are_answered_in_one_line(world, tmp_path, capsys, words, named):
+def test_mistakes_are_answered_in_one_line(world, tmp_path, words, named):
     folder, _ = world
-    assert named in one_line(capsys, *(w.format(w=folder, t=tmp_path) for w in words))
+    assert named in error_of(predict.main, *(w.format(w=folder, t=tmp_path) for w in words))
     assert not os.listdir(tmp_path)
 
 

@@ -107,7 +107,7 @@ def test_large_figures_are_made_smaller_until_there_is_room(tmp_path):
     for most, widths in (100_000, [600, 300]), (50_000, [400, 300]):   # of 256 colours
         found = [Image.open(io.BytesIO(b)) for b in opened(most)]
         assert [im.size[0] for im in found] == widths and all(im.mode == 'P' for im in found)
-        assert all(abs(im.size[0]/im.size[1] - 10) < 0.3 for im in found)
+        assert all(abs(im.size[0]/im.size[1] - 10) < 0.1 for im in found)
 
 
 @pytest.mark.slow
