@@ -27,12 +27,13 @@ def moved(b, gradient, rate):
     return tf.clip_by_value(b + rate*tf.sign(gradient), 0., 1.)
 
 
-def ascend(loss, b, rate, steps=1, free=1.):
+def ascend(loss, b, rate, steps=1, free=1., falling=False):
     """b after so many steps, a number or (), without a gradient. loss: backgrounds -> the loss of each image.
-    free: {0, 1}, the pixels that move."""
+    free: {0, 1}, the pixels that move. falling: the first step is of the rate, each later one less."""
     def step(i, b):
         _, gradient = slope(loss, b)
-        return i + 1, moved(b, free*gradient, rate)
+        part = 1. - tf.cast(i, tf.float32)/tf.cast(steps, tf.float32) if falling else 1.
+        return i + 1, moved(b, free*gradient, rate*part)
     _, b = tf.while_loop(lambda i, _: i < steps, step, (0, b))
     return tf.stop_gradient(b)
 
@@ -47,6 +48,12 @@ def worst_of(loss, first, others):
     return worst
 
 
+def worst_of_each(count, b, harm):
+    """Of every `count` backgrounds in a row the one that harms most, (n/count, h, w, c). harm: (n,)."""
+    groups = tf.reshape(harm, (-1, count))
+    return tf.gather(b, tf.range(len(groups))*count + tf.argmax(groups, 1, tf.int32))
+
+
 def add_arguments(group):
     """The options of the source `pixels`, for train3.py."""
     group.add_argument('--ascent-steps', type=cli.whole(1, 100), default=20, metavar='K',
@@ -58,6 +65,10 @@ def add_arguments(group):
                        help='of the training, over which the steps of ascent grow from one to K')
     group.add_argument('--ascent-tries', type=cli.whole(1, 100), default=1, metavar='N',
                        help='remembered backgrounds that are tried for each image; the worst is the start')
+    group.add_argument('--ascent-keep', type=cli.whole(1, 100), default=1, metavar='N',
+                       help='of every N images of a batch the background that harms most is remembered, and '
+                       'not mirrored')
+    group.add_argument('--ascent-falling', action='store_true', help='the rate falls to 0 during an ascent')
 
 
 class Steps(NamedTuple):
@@ -67,6 +78,8 @@ class Steps(NamedTuple):
     rim: int = 0      # pixels around the mask where the background stays as it starts
     warmup: int = 0   # steps of training over which they grow from one to all
     tries: int = 1    # remembered backgrounds, of which an ascent starts from the worst
+    keep: int = 1     # of so many found backgrounds the worst is remembered
+    falling: bool = False   # does the rate fall to 0?
 
     def at(self, step):
         """How many they are in a step of training, () int32."""
@@ -93,14 +106,21 @@ class Ascent:
     def of(cls, args, start, shape, training):
         """The one of train3.py's arguments, for images of that shape. training: its number of steps.
 
-        Errors: UserError where one is to choose among remembered backgrounds and none are.
+        Errors: UserError where one is to choose among remembered backgrounds and none are, or to keep the
+        worst of so many and a device gets others.
         """
         warmup = round(args.ascent_warmup*training)
-        steps = Steps(args.ascent_steps, args.ascent_rate, args.ascent_rim, warmup, args.ascent_tries)
+        steps = Steps(args.ascent_steps, args.ascent_rate, args.ascent_rim, warmup, args.ascent_tries,
+                      args.ascent_keep, args.ascent_falling)
         found = cls(start, steps, pools.empty(args.pool, shape), args.fresh)
-        if steps.tries > 1 and found.pool is None:
-            raise UserError('--ascent-tries chooses among remembered backgrounds, but none are remembered; '
+        if max(steps.tries, steps.keep) > 1 and found.pool is None:
+            name = '--ascent-tries' if steps.tries > 1 else '--ascent-keep'
+            raise UserError(f'{name} chooses among remembered backgrounds, but none are remembered; '
                             'leave it out, or give --pool 1 or more and --fresh 2 or more')
+        parts = tf.distribute.get_strategy().num_replicas_in_sync*len(args.back)
+        if steps.keep > 1 and args.batchsize % (parts*steps.keep):
+            raise UserError(f'--ascent-keep {steps.keep} does not divide the {args.batchsize/parts:g} images '
+                            'that ascent gets in a step on a device; give a divisor of that')
         return found
 
     @property
@@ -112,18 +132,22 @@ class Ascent:
         """Where the ascent starts, which needs no weights."""
         return self.start(x, key)
 
+    def kept(self, b, loss):
+        """What is remembered of the backgrounds b."""
+        return b if self.steps.keep == 1 else worst_of_each(self.steps.keep, b, loss(b))
+
     def play(self, b, loss, key, m=None):
         """The backgrounds behind which the loss of each image is high. b: those of `start`; m: masks."""
         if self.pool is not None:
-            size, count = self.pool.shape[0], key.parts*len(b)
+            size, count = self.pool.shape[0], key.parts*len(b)//self.steps.keep
             held = tf.maximum(tf.minimum(key.step*count, size), 1)
             places = key.part*len(b) + tf.range(len(b))   # in the global batch
             known = (key.step > 0) & (places % self.turns > 0)
-            recall = pools.recall(self.pool, held)
+            recall = pools.recall(self.pool, held, mirrored=self.steps.keep == 1)
             others = [recall(b, key.fold(i)) for i in range(2, self.steps.tries + 1)]   # it folds 1 itself
             b = tf.where(known[:, None, None, None], worst_of(loss, recall(b, key), others), b)
         free = 1 - dilate(m, self.steps.rim) if self.steps.rim else 1.
-        b = ascend(loss, b, self.steps.rate, self.steps.at(key.step), free)
+        b = ascend(loss, b, self.steps.rate, self.steps.at(key.step), free, self.steps.falling)
         if self.pool is not None:
-            pools.remember(self.pool, b, key)
+            pools.remember(self.pool, self.kept(b, loss), key)
         return b

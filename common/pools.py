@@ -29,12 +29,14 @@ def remember(pool, fresh, key):
     return tf.minimum((key.step + 1)*count, size)
 
 
-def recall(pool, held):
-    """Source of remembered backgrounds, mirrored at random in both directions. held: how many are there."""
+def recall(pool, held, mirrored=True):
+    """Source of remembered backgrounds, mirrored at random in both directions or not. held: their number."""
     def recalled(x, key):
         n = tf.shape(x)[0]
         rows = tf.cast(key.uniform(n)*tf.cast(held, tf.float32), tf.int64)
         b = tf.cast(tf.gather(pool, rows), tf.float32)
+        if not mirrored:
+            return b
         u = key.fold(1).uniform(n, (2, 1, 1, 1))
         b = tf.where(u[:, 0] < 0.5, b[:, :, ::-1], b)
         return tf.where(u[:, 1] < 0.5, b[:, ::-1], b)

@@ -34,6 +34,7 @@ METHODS = {'constant': 'Always the same answer',
            'baseline-wide': 'Baseline, twice the width', 'best-wide': 'Best, twice the width',
            'ascent-wide': 'Ascent, growing, twice the width',
            'ascent-wide-fine': 'Ascent, small steps, twice the width',
+           'ascent-wide-falling': 'Ascent, falling steps, twice the width',
            'ascent-fine': 'Ascent, small steps', 'ascent-finer': 'Ascent, small steps, worse starts',
            'ascent-far': 'Ascent, further off',
            'ascent-textures': 'Ascent and textures',
@@ -84,6 +85,9 @@ MEANINGS = {
     'best-wide': 'control: Best from Baseline of that width on',
     'ascent-wide': 'from Baseline of twice the width, as `ascent-grown` in twice the steps',
     'ascent-wide-fine': '`ascent-wide`, trained on as `ascent-fine` is',
+    'ascent-wide-falling': 'that, trained on behind steps of ascent that fall, from the worst of eight of '
+                           'what turned other images; its masks are x > 0, grown by the 2 pixels of the '
+                           'tests',
     'ascent-far': 'as with twenty steps, the masks grown by the 2 pixels of the tests, not by 0 to 2',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others',

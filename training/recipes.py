@@ -23,6 +23,9 @@ LONG = '--epochs', '120'   # Best and the bound beside it train three times as l
 ASCENT = '--lr', '5e-4', '--clean', '0.1'
 # then smaller ones from worse starts, which find what f has learnt to hide from those
 FINE = '--ascent-rate', '0.03', '--ascent-tries', '8'
+# steps that fall, from what turned other images, as it is: at the same cost they find twice as much
+FALLING = '--ascent-falling', '--ascent-tries', '8', '--ascent-keep', '16'
+FAR = '--dilate', '2', '--halo', '0'   # as far from the object as the tests
 NEAR = '--dilate', '0', '--halo', '0', '--ascent-rim', '1'   # textures up to the object, ascent a pixel off
 
 
@@ -79,8 +82,10 @@ def phases(binarize, best, real, long=LONG):
         'best-wide': Phase('train3', ('{baseline-wide}', UNET, binarize, *best, *long)),
         'ascent-wide': ascent('pixels', '--ascent-warmup', '0.3', start='{baseline-wide}', epochs='120'),
         'ascent-wide-fine': ascent('pixels', *FINE, start='{ascent-wide}', epochs='15'),
-        # as far from the object as the tests; textures up to it, and ascent behind every second image
-        'ascent-far': ascent('pixels', '--dilate', '2', '--halo', '0'),
+        'ascent-wide-falling': Phase('train3', ('{ascent-wide-fine}', 'heuristic', 'none', 'pixels', *FAR,
+                                                *ASCENT, *FALLING, '--epochs', '15')),
+        'ascent-far': ascent('pixels', *FAR),
+        # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
         'ascent-textures-fine': ascent('pixels', 'textures', *NEAR, *FINE,
                                        start='{ascent-textures}', epochs='30'),
@@ -118,8 +123,8 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # Photographs have backgrounds of their own, and a wall whose colour masks are snapped to. On their validation
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
-# which are Best or `best-short` there; and there is no generator to renew
-for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed'):
+# which are Best or `best-short` there; there is no generator to renew, and x > 0 says nothing in colour
+for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)

@@ -211,6 +211,9 @@ CASES = {
     'the worst of remembered backgrounds where none are remembered': (
         'train3', ['toy', F, U, 'otsu', 'pixels', '--ascent-tries', '8', '--fresh', '1', *OUT],
         '--fresh 2 or more'),
+    'the worst of so many backgrounds where there are others': (
+        'train3', ['toy', F, U, 'otsu', 'pixels', '--ascent-keep', '7', '--ascent-steps', '1', *OUT],
+        'give a divisor of that'),
     'masks without truth': ('evaluate_seg', [PHOTOS, CU, '--size', '16'], 'true masks', folder()),
     'no photographs': ('train3', ['toy', F, U, 'otsu', 'real', '--backgrounds', '{tmp}/nothing', *OUT],
                        '--backgrounds {tmp}/nothing'),

@@ -102,10 +102,11 @@ def test_forms_of_phase_3_on_two_replicas_end_with_the_weights_of_one(more, tmp_
 
 
 @pytest.mark.slow
-def test_ascent_with_a_pool_on_two_replicas_ends_with_the_weights_of_one(tmp_path):
+@pytest.mark.parametrize('more', ([], ['--ascent-falling', '--ascent-tries', '2', '--ascent-keep', '4']))
+def test_ascent_with_a_pool_on_two_replicas_ends_with_the_weights_of_one(more, tmp_path):
     toys.parents(tmp_path)
     for n in (1, 2):
-        words = argv('train3', tmp_path, str(n), '--strategy', 'mirrored', '--ascent-steps', '2')
+        words = argv('train3', tmp_path, str(n), '--strategy', 'mirrored', '--ascent-steps', '2', *more)
         on_cpus(n, ['train3', *('pixels' if w == 'adv' else w for w in words)])
     assert distance(tmp_path/'1', tmp_path/'2') < CLOSE
 
