@@ -22,7 +22,7 @@ PINNED = {
     ('mnist', 'ascent-grown'): 'a1a0b276', ('mnist', 'ascent-fine'): '23883b7e',
     ('mnist', 'ascent-finer'): '21d33213', ('mnist', 'ascent-wide'): 'e7b4b216',
     ('mnist', 'ascent-wide-fine'): '4dd973dc', ('fashionmnist', 'ascent-textures-fine'): 'c5e72198',
-    ('mnist', 'best-renewed'): '5034736a',
+    ('mnist', 'ascent-wide-falling'): 'd409e967', ('mnist', 'best-renewed'): '5034736a',
     ('mnist', 'ascent-far'): '8112cb29', ('fashionmnist', 'ascent-textures'): '09443f3e',
     ('fashionmnist', 'baseline'): '4de26318', ('fashionmnist', 'best'): 'af3b4a6e',
     ('signs', 'baseline'): 'bfc04179', ('signs', 'attention'): 'e68f5ac8', ('signs', 'best'): '4dae9bea',
