@@ -92,10 +92,11 @@ class Ascent:
     """A source of backgrounds that looks at each image and takes `steps`, a Steps.
 
     With a pool every fresh-th image starts from `start`, (x, key) -> b, the others from what ascent had found
-    behind other images in earlier steps, so that a few steps are enough. Within a rim the background stays
-    where it starts, because what is drawn there can make another object of this one. Warming up (curriculum
-    adversarial training: Cai et al. 2018) is for networks that learn nothing but to guess when all steps come
-    at once.
+    behind other images in earlier steps, so that a few steps are enough. All of that is remembered and
+    mirrored at random, or of every so many the worst, and shown as it is: strokes that turn a digit do so the
+    right way up. Within a rim the background stays where it starts, because what is drawn there can make
+    another object of this one. Warming up (curriculum adversarial training: Cai et al. 2018) is for networks
+    that learn nothing but to guess when all steps come at once.
     """
 
     def __init__(self, start, steps, pool=None, fresh=1):
