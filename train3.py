@@ -112,12 +112,13 @@ def soft(args):
 
 def grow(m, args, key):
     """Masks ready for the composition: binary again after the warp unless they are to stay soft, grown by
-    --dilate and up to --halo pixels more, their edges soft with --feather, all ones for untouched images."""
-    low, high = args.dilate, args.dilate + args.halo
-    if soft(args):
-        m = swell_between(m, low, high, key.fold(0))
-    else:
-        m = dilate_between(tf.round(m), low, high, key.fold(0))
+    --dilate and up to --halo pixels more, those of `pixels` by --ascent-dilate too, their edges soft with
+    --feather, all ones for untouched images."""
+    between = swell_between if soft(args) else dilate_between
+    m = between(m if soft(args) else tf.round(m), args.dilate, args.dilate + args.halo, key.fold(0))
+    if args.ascent_dilate and 'pixels' in args.back:
+        mine = tf.range(tf.shape(m)[0]) % len(args.back) == args.back.index('pixels')
+        m = tf.where(mine[:, None, None, None], between(m, *[args.ascent_dilate]*2, key.fold(2)), m)
     m = feather(m, args.feather)
     return tf.where(key.fold(1).uniform(tf.shape(m)[0], (1, 1, 1)) < args.clean, 1., m)
 
@@ -214,8 +215,7 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
     return step
 
 
-def alive(means, step):
-    """A generator without gradient has stopped moving: its sigmoids are saturated or f ignores them."""
+def alive(means, step):   # a generator without gradient: its sigmoids are saturated or f ignores them
     if means.get('gradient_back') == 0:
         raise BrokenRun(f'the background generator has stopped moving before step {step}; lower --lr-back, '
                         'or use --adversary threshold')

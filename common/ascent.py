@@ -61,6 +61,8 @@ def add_arguments(group):
     group.add_argument('--ascent-rate', type=cli.part, default=0.1, metavar='R', help='of one of these steps')
     group.add_argument('--ascent-rim', type=cli.whole(0, 16), default=0, metavar='R',
                        help='pixels around the masks that ascent leaves as they were drawn')
+    group.add_argument('--ascent-dilate', type=cli.whole(0, 16), default=0, metavar='R',
+                       help='pixels by which masks are grown more where `pixels` lays its backgrounds')
     group.add_argument('--ascent-warmup', type=cli.share, default=0., metavar='SHARE',
                        help='of the training, over which the steps of ascent grow from one to K')
     group.add_argument('--ascent-tries', type=cli.whole(1, 100), default=1, metavar='N',

@@ -1,6 +1,8 @@
 """Ascent on the pixels of a background: where it starts, how it steps, what is remembered of it."""
 import numpy as np
+import pytest
 
+import train3
 from common import pools
 from common.ascent import ascend, Ascent, Steps
 from common.keys import Key
@@ -28,6 +30,20 @@ def test_ascent_leaves_the_rim_of_the_mask_as_it_starts():
     b = Ascent(None, Steps(3, 0.125, rim=2)).play(start, loss, Key.of(0), m).numpy()
     near = sum(abs(np.mgrid[:9, :9] - 4)**2) <= 4
     assert (b[0, ..., 0][near] == 0.5).all() and (b[0, ..., 0][~near] == 0.875).all()
+
+
+@pytest.mark.parametrize('masks, back, apart', [
+    ('otsu', ['textures', 'pixels'], [1, 3, 5]), ('otsu', ['textures', 'pixels', 'noise'], [1, 4]),
+    ('none', ['pixels'], [0, 1, 2, 3, 4, 5]), ('otsu', ['textures'], [])])
+def test_masks_are_grown_apart_for_ascent_alone(masks, back, apart):
+    m = np.zeros((6, 9, 9, 1), np.float32)
+    m[:, 4, 4] = 1
+    words = ['--halo', '0', '--clean', '0', '--ascent-dilate', '2']
+    args = train3.parse(['toy', 'f', 'u', masks, *back, *words])
+    grown = train3.grow(tf.constant(m), args, Key.of(0)).numpy()[..., 0]
+    disk = sum(abs(np.mgrid[:9, :9] - 4)**2) <= 4
+    for i, found in enumerate(grown):
+        assert np.array_equal(found, disk if i in apart else m[i, ..., 0])
 
 
 def test_ascent_grows_to_all_its_steps_while_it_warms_up():

@@ -26,6 +26,10 @@ FINE = '--ascent-rate', '0.03', '--ascent-tries', '8'
 # or steps that fall, from what harmed other images most: they find nearly twice as much (docs/log.md)
 FALLING = '--ascent-falling', '--ascent-tries', '8', '--ascent-keep', '16'
 FAR = '--dilate', '2', '--halo', '0'   # as far from the object as the tests
+# ten large ones that fall, from one at first: from Best or Baseline at once. Textures right up to the object
+# behind every second image, ascent as far from it as the tests
+EDGE = ('--dilate', '0', '--halo', '0', '--ascent-dilate', '2', *FALLING, '--ascent-steps', '10',
+        '--ascent-rate', '0.2', '--ascent-warmup', '0.3')
 NEAR = '--dilate', '0', '--halo', '0', '--ascent-rim', '1'   # textures up to the object, ascent a pixel off
 
 
@@ -85,6 +89,9 @@ def phases(binarize, best, real, long=LONG):
         'ascent-wide-falling': ascent('pixels', *FAR, *FALLING, start='{ascent-wide-fine}', epochs='15',
                                       masks=('heuristic', 'none')),
         'ascent-far': ascent('pixels', *FAR),
+        'ascent-edge': ascent('pixels', 'textures', *EDGE, masks=('heuristic', 'none')),
+        'ascent-wide-edge': ascent('pixels', 'textures', *EDGE, start='{baseline-wide}',
+                                   masks=('heuristic', 'none')),
         # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
         'ascent-textures-fine': ascent('pixels', 'textures', *NEAR, *FINE,
@@ -124,7 +131,8 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 # images the adversary, which costs time, adds nothing to textures.
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 # which are Best or `best-short` there; there is no generator to renew, and x > 0 says nothing in colour
-for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling'):
+for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling',
+            'ascent-edge', 'ascent-wide-edge'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
