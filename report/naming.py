@@ -37,7 +37,6 @@ METHODS = {'constant': 'Always the same answer',
            'ascent-wide-falling': 'Ascent, falling steps, twice the width',
            'ascent-fine': 'Ascent, small steps', 'ascent-finer': 'Ascent, small steps, worse starts',
            'ascent-far': 'Ascent, further off', 'ascent-edge': 'Ascent and textures at the edge',
-           'ascent-wide-edge': 'Ascent and textures at the edge, twice the width',
            'ascent-textures': 'Ascent and textures',
            'ascent-textures-fine': 'Ascent and textures, small steps'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
@@ -93,7 +92,6 @@ MEANINGS = {
     'ascent-edge': 'Best, trained on behind ten steps that fall, from the worst of eight of what turned '
                    'other images, behind every second image, as far from the object as the tests; textures '
                    'right up to it behind the others; its masks are x > 0',
-    'ascent-wide-edge': 'the same from Baseline of twice the width on',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others',
     'ascent-textures-fine': '`ascent-textures`, trained on by steps of 0.03 from the worst of '
