@@ -26,8 +26,8 @@ FINE = '--ascent-rate', '0.03', '--ascent-tries', '8'
 # or steps that fall, from what harmed other images most: they find nearly twice as much (docs/log.md)
 FALLING = '--ascent-falling', '--ascent-tries', '8', '--ascent-keep', '16'
 FAR = '--dilate', '2', '--halo', '0'   # as far from the object as the tests
-# ten large ones that fall, one at first, from Best at once. Textures right up to the object behind every second
-# image, ascent as far from it as the tests
+# ten large ones that fall, one at first, from Best at once. Textures right up to the object behind every
+# second image, ascent as far from it as the tests
 EDGE = ('heuristic', 'none', 'pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-dilate', '2',
         *FALLING, '--ascent-steps', '10', '--ascent-rate', '0.2', '--ascent-warmup', '0.3', '--lr', '5e-4',
         '--epochs', '80')
