@@ -102,7 +102,8 @@ def test_forms_of_phase_3_on_two_replicas_end_with_the_weights_of_one(more, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('more', ([], ['--ascent-falling', '--ascent-tries', '2', '--ascent-keep', '4']))
+@pytest.mark.parametrize('more', ([], ['--ascent-falling', '--ascent-tries', '2', '--ascent-keep', '4',
+                                      '--ascent-dilate', '1']))
 def test_ascent_with_a_pool_on_two_replicas_ends_with_the_weights_of_one(more, tmp_path):
     toys.parents(tmp_path)
     for n in (1, 2):
