@@ -111,9 +111,8 @@ def soft(args):
 
 
 def grow(m, args, key):
-    """Masks ready for the composition: binary again after the warp unless they are to stay soft, grown by
-    --dilate and up to --halo pixels more, those of `pixels` by --ascent-dilate too, their edges soft with
-    --feather, all ones for untouched images."""
+    """Masks for the composition: binary after the warp unless they stay soft, grown by --dilate, by up to
+    --halo more, for `pixels` by --ascent-dilate, with --feather soft edges; all ones for untouched images."""
     between = swell_between if soft(args) else dilate_between
     m = between(m if soft(args) else tf.round(m), args.dilate, args.dilate + args.halo, key.fold(0))
     if args.ascent_dilate and 'pixels' in args.back:
@@ -215,7 +214,8 @@ def make_step(model, optimizer, mask, back, args, optimizer_back=None):
     return step
 
 
-def alive(means, step):   # a generator without gradient: its sigmoids are saturated or f ignores them
+def alive(means, step):
+    """A generator without gradient has stopped moving: its sigmoids are saturated or f ignores them."""
     if means.get('gradient_back') == 0:
         raise BrokenRun(f'the background generator has stopped moving before step {step}; lower --lr-back, '
                         'or use --adversary threshold')
