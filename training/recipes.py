@@ -26,11 +26,10 @@ FINE = '--ascent-rate', '0.03', '--ascent-tries', '8'
 # or steps that fall, from what harmed other images most: they find nearly twice as much (docs/log.md)
 FALLING = '--ascent-falling', '--ascent-tries', '8', '--ascent-keep', '16'
 FAR = '--dilate', '2', '--halo', '0'   # as far from the object as the tests
-# ten large ones that fall, one at first, from Best at once. Textures right up to the object behind every
-# second image, ascent as far from it as the tests
-EDGE = ('heuristic', 'none', 'pixels', 'textures', '--dilate', '0', '--halo', '0', '--ascent-dilate', '2',
-        *FALLING, '--ascent-steps', '10', '--ascent-rate', '0.2', '--ascent-warmup', '0.3', '--lr', '5e-4',
-        '--epochs', '80')
+# ten large ones that fall, one at first, from Best at once. Textures right up to the object behind the other
+# images, ascent as far from it as the tests
+EDGE = ('--dilate', '0', '--halo', '0', '--ascent-dilate', '2', *FALLING, '--ascent-steps', '10',
+        '--ascent-rate', '0.2', '--ascent-warmup', '0.3', '--lr', '5e-4')
 NEAR = '--dilate', '0', '--halo', '0', '--ascent-rim', '1'   # textures up to the object, ascent a pixel off
 
 
@@ -46,6 +45,9 @@ def phases(binarize, best, real, long=LONG):
 
     def ascent(*back, start='{best}', epochs='60', masks=(UNET, binarize)):
         return Phase('train3', (start, *masks, *back, *ASCENT, '--epochs', epochs))
+
+    def edge(*back, epochs):
+        return Phase('train3', ('{best}', 'heuristic', 'none', *back, *EDGE, '--epochs', epochs))
     return {
         'baseline': Phase('train1', ()),
         'unet': Phase('train2', (BASE,)),
@@ -90,7 +92,9 @@ def phases(binarize, best, real, long=LONG):
         'ascent-wide-falling': ascent('pixels', *FAR, *FALLING, start='{ascent-wide-fine}', epochs='15',
                                       masks=('heuristic', 'none')),
         'ascent-far': ascent('pixels', *FAR),
-        'ascent-edge': Phase('train3', ('{best}', *EDGE)),
+        # both at once; ascent behind every second image, or behind every fourth, longer (docs/log.md)
+        'ascent-edge': edge('pixels', 'textures', epochs='80'),
+        'ascent-quarter': edge('pixels', *['textures']*3, epochs='120'),
         # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
         'ascent-textures-fine': ascent('pixels', 'textures', *NEAR, *FINE,
@@ -131,7 +135,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 # which are Best or `best-short` there; there is no generator to renew, and x > 0 says nothing in colour
 for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling',
-            'ascent-edge'):
+            'ascent-edge', 'ascent-quarter'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
