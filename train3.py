@@ -45,24 +45,7 @@ def arguments():
     g.add_argument('--clean', type=cli.share, default=0.2, metavar='SHARE', help='of untouched images')
     g.add_argument('--backgrounds', metavar='DIR', help='photographs for `real`')
     options.add_freeze(p)
-    g = p.add_argument_group('adversary')
-    g.add_argument('--tiles', type=cli.whole(1), default=2, help='the background is TILES x TILES squares')
-    g.add_argument('--lr-back', type=cli.positive, default=1e-3, help="Adam's rate of the generator")
-    g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold',
-                   help="plain: sigmoid of the generator's logits (the paper); threshold: after taking "
-                   "from each image's logits their mean and a random multiple of their deviation")
-    g.add_argument('--generator', choices=('trained', 'untrained', 'redrawn'), default='trained',
-                   help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones '
-                   'at every step; their backgrounds maximise nothing')
-    g.add_argument('--renew', type=cli.whole(0), default=0, metavar='EPOCHS',
-                   help='after as many another generator begins, from new random weights; 0: one for all')
-    g.add_argument('--pool', type=cli.whole(0), default=4096, metavar='N',
-                   help='backgrounds of `adv` and of `pixels` remembered, as far as they fit into '
-                   f'{pools.POOL_BYTES//10**6} MB; 0: none, all are fresh')
-    g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
-                   help='every K-th background of `adv` is new and trains the generator, the others are '
-                   'remembered ones; every K-th ascent of `pixels` starts anew, the others there')
-    ascent.add_arguments(g)
+    g = options.add_adversary(p)
     g.add_argument('--imsave', action='store_true', help='backgrounds and compositions, a picture an epoch')
     return p
 
@@ -258,6 +241,7 @@ def train(job, model, unet, recipe):
 
 
 def run(args):
+    options.refuse_idle(args, PAPER if args.paper else ())
     paths = {'classifier': args.classifier}
     if args.unet not in WITHOUT_UNET:
         paths['unet'] = args.unet

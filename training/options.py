@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import mydatasets
-from common import cli
+from common import ascent, cli, pools
 from common.cli import positive, share, whole
 from common.errors import UserError
 from mymodels import BIG, MAX_DENSE, MAX_WIDTH, POOLED_RATE
@@ -25,6 +25,11 @@ METHOD_VERSION = 2   # raised by hand when settings change their meaning: old ro
 NOT_SETTINGS = ['output', 'data_dir', 'resume', 'overwrite', 'strategy', 'precision', 'deterministic',
                 'paper', 'quiet', 'minutes', 'debug', 'imsave', 'changed', 'seed', 'dataset', 'classifier',
                 'unet', 'global_classifier', 'backgrounds', 'skip_damaged', 'func']
+
+# options of train3.py that one source of backgrounds or one binarisation reads, and no other
+READERS = {'area': ('quantile',), 'backgrounds': ('real',),
+           **dict.fromkeys(('pool', 'fresh'), ('adv', 'pixels')),
+           **dict.fromkeys(('tiles', 'lr_back', 'adversary', 'generator', 'renew'), ('adv',))}
 
 
 def parser(description, example, **defaults):
@@ -88,6 +93,42 @@ def add_output(p):
 def output_of(args, method):
     """NAME of the weights: what was asked for, else by data set, row and seed."""
     return args.output or f'saved/{mydatasets.label(args.dataset)}-{method}-{args.seed}'
+
+
+def add_adversary(p):
+    """The players that make backgrounds: the options of `adv` and `pixels`, for train3.py. The group."""
+    g = p.add_argument_group('adversary')
+    g.add_argument('--tiles', type=cli.whole(1), default=2, help='the background is TILES x TILES squares')
+    g.add_argument('--lr-back', type=cli.positive, default=1e-3, help="Adam's rate of the generator")
+    g.add_argument('--adversary', choices=('threshold', 'plain'), default='threshold',
+                   help="plain: sigmoid of the generator's logits (the paper); threshold: after taking "
+                   "from each image's logits their mean and a random multiple of their deviation")
+    g.add_argument('--generator', choices=('trained', 'untrained', 'redrawn'), default='trained',
+                   help='controls: `untrained` keeps its first random weights, `redrawn` gets new ones '
+                   'at every step; their backgrounds maximise nothing')
+    g.add_argument('--renew', type=cli.whole(0), default=0, metavar='EPOCHS',
+                   help='after as many another generator begins, from new random weights; 0: one for all')
+    g.add_argument('--pool', type=cli.whole(0), default=4096, metavar='N',
+                   help='backgrounds of `adv` and of `pixels` remembered, as far as they fit into '
+                   f'{pools.POOL_BYTES//10**6} MB; 0: none, all are fresh')
+    g.add_argument('--fresh', type=cli.whole(1), default=4, metavar='K',
+                   help='every K-th background of `adv` is new and trains the generator, the others are '
+                   'remembered ones; every K-th ascent of `pixels` starts anew, the others there')
+    ascent.add_arguments(g)
+    return g
+
+
+def refuse_idle(args, preset=()):
+    """Errors: UserError where an option of train3.py is given beside nothing that reads it.
+
+    preset: options that were not given one by one (--paper), and may be idle.
+    """
+    given = [*args.changed, 'backgrounds'] if args.backgrounds else args.changed
+    for name in (name for name in given if name not in preset):
+        readers = ('pixels',) if name.startswith('ascent_') else READERS.get(name)
+        if readers and not {*args.back, args.binarize} & {*readers}:
+            raise UserError(f'--{name.replace("_", "-")} does nothing without {" or ".join(readers)}; add '
+                            f'{"one of them" if len(readers) > 1 else "that"}, or leave the option out')
 
 
 def add_network_arguments(p):

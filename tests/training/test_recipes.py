@@ -2,6 +2,8 @@
 import pytest
 
 import reproduce
+import train3
+from common.errors import UserError
 from training import options
 
 
@@ -10,6 +12,22 @@ from training import options
 def test_the_steps_of_a_row_are_those_of_the_network_that_it_began_as(method, found):
     plan = reproduce.Plan(reproduce.parse(['mnist']), 'mnist', 0, True, images=54_000)
     assert reproduce.steps(plan, method) == found
+
+
+@pytest.mark.parametrize('name', ['mnist', 'mnist_angle', 'digits', 'toy', 'folder:x'])
+def test_no_row_gives_an_option_that_does_nothing(name):
+    plan = reproduce.Plan(reproduce.parse([name]), name, 0, not name.startswith('folder:'))
+    argv = [reproduce.parsed(plan, m) for m, phase in plan.phases.items() if phase.script == 'train3']
+    assert len(argv) > 10
+    for args in argv:
+        options.refuse_idle(args)
+
+
+def test_what_paper_sets_may_be_idle_but_what_is_given_beside_it_may_not():
+    words = ['toy', 'f', 'u', 'otsu', 'textures', '--paper']
+    options.refuse_idle(train3.parse(words), train3.PAPER)
+    with pytest.raises(UserError, match='--ascent-rim does nothing without pixels; add that'):
+        options.refuse_idle(train3.parse([*words, '--ascent-rim', '1']), train3.PAPER)
 
 
 # Rows of ImageNet networks
