@@ -37,6 +37,7 @@ METHODS = {'constant': 'Always the same answer',
            'ascent-wide-falling': 'Ascent, falling steps, twice the width',
            'ascent-fine': 'Ascent, small steps', 'ascent-finer': 'Ascent, small steps, worse starts',
            'ascent-far': 'Ascent, further off', 'ascent-edge': 'Ascent and textures at the edge',
+           'ascent-edge-long': 'Ascent and textures at the edge (long)',
            'ascent-quarter': 'Ascent behind a quarter, textures at the edge',
            'ascent-textures': 'Ascent and textures',
            'ascent-textures-fine': 'Ascent and textures, small steps'}
@@ -93,7 +94,8 @@ MEANINGS = {
     'ascent-edge': 'Best, trained on behind ten steps that fall, from the worst of eight of what turned '
                    'other images, behind every second image, as far from the object as the tests; textures '
                    'right up to it behind the others; its masks are x > 0',
-    'ascent-quarter': 'the same, ascent behind every fourth image, in 12,000 steps, not 8,000',
+    'ascent-edge-long': 'the same in 12,000 steps, not 8,000',
+    'ascent-quarter': 'the same, ascent behind every fourth image, in 12,000 steps too',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others',
     'ascent-textures-fine': '`ascent-textures`, trained on by steps of 0.03 from the worst of '

@@ -24,6 +24,7 @@ PINNED = {
     ('mnist', 'ascent-wide-fine'): '4dd973dc', ('fashionmnist', 'ascent-textures-fine'): 'c5e72198',
     ('mnist', 'ascent-wide-falling'): 'd409e967', ('mnist', 'best-renewed'): '5034736a',
     ('mnist', 'ascent-edge'): '2c293b4c', ('fashionmnist', 'ascent-quarter'): '673e2e6e',
+    ('mnist', 'ascent-edge-long'): '8424513f',
     ('mnist', 'ascent-far'): '8112cb29', ('fashionmnist', 'ascent-textures'): '09443f3e',
     ('fashionmnist', 'baseline'): '4de26318', ('fashionmnist', 'best'): 'af3b4a6e',
     ('signs', 'baseline'): 'bfc04179', ('signs', 'attention'): 'e68f5ac8', ('signs', 'best'): '4dae9bea',

@@ -92,8 +92,9 @@ def phases(binarize, best, real, long=LONG):
         'ascent-wide-falling': ascent('pixels', *FAR, *FALLING, start='{ascent-wide-fine}', epochs='15',
                                       masks=('heuristic', 'none')),
         'ascent-far': ascent('pixels', *FAR),
-        # both at once; ascent behind every second image, or behind every fourth, longer (docs/log.md)
+        # both at once; the same for longer; ascent behind every fourth image, for longer (docs/log.md)
         'ascent-edge': edge('pixels', 'textures', epochs='80'),
+        'ascent-edge-long': edge('pixels', 'textures', epochs='120'),
         'ascent-quarter': edge('pixels', *['textures']*3, epochs='120'),
         # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
@@ -135,7 +136,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 # which are Best or `best-short` there; there is no generator to renew, and x > 0 says nothing in colour
 for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling',
-            'ascent-edge', 'ascent-quarter'):
+            'ascent-edge', 'ascent-edge-long', 'ascent-quarter'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
