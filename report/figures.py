@@ -13,7 +13,7 @@ SMALL = 64               # pictures of a smaller side are enlarged by a whole fa
 COLOURS = {'Baseline': 'tab:red', 'Attention': 'tab:orange', 'Proposal': 'tab:blue', 'Best': 'tab:green',
            'Best (textures)': 'tab:green', 'Textures': 'tab:purple', 'Black': 'black', 'Noise': 'tab:gray',
            'Real': 'tab:brown'}   # of lines and numbers, by the names of rows
-MARKERS = 'osD^v<>P*X'   # of points that stand side by side
+MARKERS = 'osD^v<>P*Xh'   # of points that stand side by side; as there are ten colours, no pair comes twice
 LOSSES = 'ce', 'huber', 'mask_loss', 'excess', 'tv', 'bright'   # of a history; others are shares or errors
 NOT_DRAWN = 'epoch', 'seconds', 'gradient_back'
 DPI = 150
