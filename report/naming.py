@@ -95,7 +95,7 @@ MEANINGS = {
                    'other images, behind every second image, as far from the object as the tests; textures '
                    'right up to it behind the others; its masks are x > 0',
     'ascent-edge-long': 'the same in 12,000 steps, not 8,000',
-    'ascent-quarter': 'the same, ascent behind every fourth image, in 12,000 steps too',
+    'ascent-quarter': 'the same, ascent behind every fourth image, in 12,000 steps, not 8,000',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others',
     'ascent-textures-fine': '`ascent-textures`, trained on by steps of 0.03 from the worst of '
