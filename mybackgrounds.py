@@ -9,6 +9,7 @@ from common.errors import UserError
 from common.keys import Stream
 from common.geometry import warp
 from common.quiet import tf
+from mydatagen import to_float
 
 CONTRAST = 1., 20.       # of random thresholds: the slope of the sigmoid
 TEXTURE_CELLS = 2., 32.  # cells across the image at the coarsest and the finest scale
@@ -128,7 +129,7 @@ def photographs(images):
         cols = tf.where(key.fold(1).uniform(n, (1,)) < 0.5, cols[:, ::-1], cols)
         index = tf.stack([tf.broadcast_to(i, [n, h, w]) for i in
                           (which[:, None, None], rows[:, :, None], cols[:, None, :])], -1)
-        return tf.cast(tf.gather_nd(pictures, index), tf.float32)/255
+        return to_float(tf.gather_nd(pictures, index))
     return real
 
 
@@ -149,7 +150,7 @@ def pieces(images):
         col, row = (reach + 2*(middle - reach)*at for at in (u[:, 2], u[:, 3]))
         maps = tf.stack([a, -b, col - (a - b)*middle, b, a, row - (b + a)*middle], 1)
         found = tf.gather(pictures, tf.cast(u[:, 4]*len(pictures), tf.int32))
-        return warp(tf.cast(found, tf.float32)/255, maps, 'nearest')
+        return warp(to_float(found), maps, 'nearest')
 
     def fuller(x, key):
         two = [piece(x, key.fold(i)) for i in (0, 1)]

@@ -39,6 +39,7 @@ METHODS = {'constant': 'Always the same answer',
            'ascent-far': 'Ascent, further off', 'ascent-edge': 'Ascent and textures at the edge',
            'ascent-edge-long': 'Ascent and textures at the edge (long)',
            'ascent-quarter': 'Ascent behind a quarter, textures at the edge',
+           'ascent-quarter-short': 'Ascent behind a quarter, textures at the edge (short)',
            'ascent-textures': 'Ascent and textures',
            'ascent-textures-fine': 'Ascent and textures, small steps'}
 SHORT = 'best-short'     # Best at the length of the others; in a table of its own but for photographs
@@ -96,6 +97,7 @@ MEANINGS = {
                    'right up to it behind the others; its masks are x > 0',
     'ascent-edge-long': 'the same in 12,000 steps, not 8,000',
     'ascent-quarter': 'the same, ascent behind every fourth image, in 12,000 steps, not 8,000',
+    'ascent-quarter-short': 'that in 5,000 steps, which take no longer than `best-again`',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '
                        'object behind the others',
     'ascent-textures-fine': '`ascent-textures`, trained on by steps of 0.03 from the worst of '

@@ -17,6 +17,7 @@ class Phase(NamedTuple):
 
 
 BASE, UNET = '{baseline}', '{unet}'
+HEURISTIC = 'heuristic', 'none'   # masks x > 0, which a black ground gives
 MARKING = '--epochs', '10'  # a step of a U-Net takes as long as several of a classifier
 LONG = '--epochs', '120'   # Best and the bound beside it train three times as long as the others
 # many small steps of ascent: a few large ones teach f nothing that holds (docs/log.md)
@@ -47,7 +48,7 @@ def phases(binarize, best, real, long=LONG):
         return Phase('train3', (start, *masks, *back, *ASCENT, '--epochs', epochs))
 
     def edge(*back, epochs):
-        return Phase('train3', ('{best}', 'heuristic', 'none', *back, *EDGE, '--epochs', epochs))
+        return Phase('train3', ('{best}', *HEURISTIC, *back, *EDGE, '--epochs', epochs))
     return {
         'baseline': Phase('train1', ()),
         'unet': Phase('train2', (BASE,)),
@@ -90,12 +91,14 @@ def phases(binarize, best, real, long=LONG):
         'ascent-wide': ascent('pixels', '--ascent-warmup', '0.3', start='{baseline-wide}', epochs='120'),
         'ascent-wide-fine': ascent('pixels', *FINE, start='{ascent-wide}', epochs='15'),
         'ascent-wide-falling': ascent('pixels', *FAR, *FALLING, start='{ascent-wide-fine}', epochs='15',
-                                      masks=('heuristic', 'none')),
+                                      masks=HEURISTIC),
         'ascent-far': ascent('pixels', *FAR),
         # both at once; the same for longer; ascent behind every fourth image, for longer (docs/log.md)
         'ascent-edge': edge('pixels', 'textures', epochs='80'),
         'ascent-edge-long': edge('pixels', 'textures', epochs='120'),
         'ascent-quarter': edge('pixels', *['textures']*3, epochs='120'),
+        # that in the time of `best-again`
+        'ascent-quarter-short': edge('pixels', *['textures']*3, epochs='50'),
         # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
         'ascent-textures-fine': ascent('pixels', 'textures', *NEAR, *FINE,
@@ -136,7 +139,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 # which are Best or `best-short` there; there is no generator to renew, and x > 0 says nothing in colour
 for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling',
-            'ascent-edge', 'ascent-edge-long', 'ascent-quarter'):
+            'ascent-edge', 'ascent-edge-long', 'ascent-quarter', 'ascent-quarter-short'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
