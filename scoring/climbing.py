@@ -8,6 +8,7 @@ The way up may be looked for with convolutions in bfloat16, which takes half the
 turns an image is judged in float32.
 """
 import contextlib
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,13 +29,17 @@ FIRST, LESS, LEAST = 0.22, 0.03, 0.06   # shares of all steps: up to the first c
 # Losses: (logits, y) -> (n,). Only the sign of their gradient is used, so their scale does not matter
 
 def log_odds(logits, y):
-    """log of (1 - p)/p, where p is the probability of y.
+    """log of (1 - p)/p, where p is the probability of y, raised where the answer is wrong.
 
     The cross-entropy is log(1 + exp(log odds)), which grows with them, so both ascend along the same signs.
-    But where a network is so sure that p rounds to 1 in float32, these still have a true gradient.
+    But where a network is so sure that p rounds to 1 in float32, these still have a true gradient. Of a right
+    answer they are at most log(classes - 1). Raised by that, those of wrong answers, which are above 0, stand
+    over all others: the highest on the way is wrong if any was.
     """
     others = tf.where(tf.one_hot(y, logits.shape[1], True, False), -np.inf, logits)
-    return tf.reduce_logsumexp(others, 1) - tf.gather(logits, y, batch_dims=1)
+    mine = tf.gather(logits, y, batch_dims=1)
+    wrong = tf.cast(tf.reduce_max(others, 1) > mine, tf.float32)
+    return tf.reduce_logsumexp(others, 1) - mine + wrong*math.log(logits.shape[1] - 1)
 
 
 def margin_ratio(logits, y):

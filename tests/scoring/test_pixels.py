@@ -203,6 +203,14 @@ def test_no_scale_of_the_logits_hides_their_gradient(data, model, found):
     assert climbing.margin_ratio(sure[:, :2], y).numpy().tolist() == [-200, -1]   # two classes
 
 
+def test_the_highest_background_on_the_way_is_a_wrong_one_if_any_was():
+    logits, y = tf.constant([[1., 1.1, -9.], [1., 0.99, 0.99]]), tf.constant([0, 0])
+    assert tf.nn.softmax(logits)[0, 0] > tf.nn.softmax(logits)[1, 0]   # and yet the first is the wrong one
+    for loss in climbing.LOSSES.values():
+        wrong, right = loss(logits, y).numpy()
+        assert wrong > right
+
+
 def test_only_the_first_images_count(data, model, monkeypatch):
     monkeypatch.setattr(pixels, 'IMAGES', 10)
     monkeypatch.setattr(pixels.search, '__defaults__', (SHORT,))
