@@ -97,7 +97,7 @@ def phases(binarize, best, real, long=LONG):
         'ascent-edge': edge('pixels', 'textures', epochs='80'),
         'ascent-edge-long': edge('pixels', 'textures', epochs='120'),
         'ascent-quarter': edge('pixels', *['textures']*3, epochs='120'),
-        # that in the time of `best-again`
+        # that in no more time than `best-again`
         'ascent-quarter-short': edge('pixels', *['textures']*3, epochs='50'),
         # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
