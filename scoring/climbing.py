@@ -37,9 +37,8 @@ def log_odds(logits, y):
     over all others: the highest on the way is wrong if any was.
     """
     others = tf.where(tf.one_hot(y, logits.shape[1], True, False), -np.inf, logits)
-    mine = tf.gather(logits, y, batch_dims=1)
-    wrong = tf.cast(tf.reduce_max(others, 1) > mine, tf.float32)
-    return tf.reduce_logsumexp(others, 1) - mine + wrong*math.log(logits.shape[1] - 1)
+    raised = tf.where(margin(logits, y) > 0, math.log(logits.shape[1] - 1), 0.)
+    return tf.reduce_logsumexp(others, 1) - tf.gather(logits, y, batch_dims=1) + raised
 
 
 def margin_ratio(logits, y):
