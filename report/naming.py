@@ -38,6 +38,7 @@ METHODS = {'constant': 'Always the same answer',
            'ascent-fine': 'Ascent, small steps', 'ascent-finer': 'Ascent, small steps, worse starts',
            'ascent-far': 'Ascent, further off', 'ascent-edge': 'Ascent and textures at the edge',
            'ascent-edge-long': 'Ascent and textures at the edge (long)',
+           'ascent-edge-short': 'Ascent and textures at the edge (short)',
            'ascent-quarter': 'Ascent behind a quarter, textures at the edge',
            'ascent-quarter-short': 'Ascent behind a quarter, textures at the edge (short)',
            'ascent-textures': 'Ascent and textures',
@@ -96,6 +97,7 @@ MEANINGS = {
                    'other images, behind every second image, as far from the object as the tests; textures '
                    'right up to it behind the others; its masks are x > 0',
     'ascent-edge-long': 'the same in 12,000 steps, not 8,000',
+    'ascent-edge-short': 'the same in 4,000 steps, which take no longer than `best-again`',
     'ascent-quarter': 'the same, ascent behind every fourth image, in 12,000 steps, not 8,000',
     'ascent-quarter-short': 'that in 5,000 steps, which take no longer than `best-again`',
     'ascent-textures': 'twenty steps behind every second image, not nearer than a pixel; textures up to the '

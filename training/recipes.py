@@ -97,7 +97,8 @@ def phases(binarize, best, real, long=LONG):
         'ascent-edge': edge('pixels', 'textures', epochs='80'),
         'ascent-edge-long': edge('pixels', 'textures', epochs='120'),
         'ascent-quarter': edge('pixels', *['textures']*3, epochs='120'),
-        # that in no more time than `best-again`
+        # both in no more time than `best-again`
+        'ascent-edge-short': edge('pixels', 'textures', epochs='40'),
         'ascent-quarter-short': edge('pixels', *['textures']*3, epochs='50'),
         # textures up to the object, and ascent behind every second image
         'ascent-textures': ascent('pixels', 'textures', *NEAR),
@@ -139,7 +140,7 @@ MONOCHROME = phases('otsu', ('adv', 'textures'),
 PHOTOGRAPHS = phases('snap', ('textures',), Phase('train3', (BASE, UNET, 'snap', 'real', *LONG)))
 # which are Best or `best-short` there; there is no generator to renew, and x > 0 says nothing in colour
 for row in ('textures-long', 'best-snap', 'best-snap-long', 'best-renewed', 'ascent-wide-falling',
-            'ascent-edge', 'ascent-edge-long', 'ascent-quarter', 'ascent-quarter-short'):
+            'ascent-edge', 'ascent-edge-long', 'ascent-edge-short', 'ascent-quarter', 'ascent-quarter-short'):
     del PHOTOGRAPHS[row]
 # ImageNet networks: the last layer alone (`probe`), Best with augmentation and with masks of a simple rule.
 FIELD_LONGER = *FIELD, '--settle', '0.2'   # these networks soon know their few images by heart (docs/log.md)
