@@ -4,10 +4,11 @@ BIN = .venv/bin
 
 .PHONY: demo test test-all lint clean readme
 
+# not compiled: modules are when they are first imported, most of them never, and all of them take a minute
 .venv/installed: requirements.txt requirements-dev.txt
 	@echo "making .venv and installing the pinned requirements (some minutes, once) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt
 	@touch $@
 
 demo: .venv/installed  ## all phases on the embedded digits, the table, the figures; MORE=attention adds a row
