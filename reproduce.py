@@ -115,14 +115,13 @@ def train(plan, name, queue):
     """One phase, which says what it is and how many there are."""
     plan.demand_ours(name)
     argv = [*argv_of(plan, name), '--overwrite' if plan.about(name) else '--resume']
-    script, began = plan.phases[name].script, time.monotonic()
+    script = plan.phases[name].script
     command = shlex.join(['python', script + '.py', *argv])
     number = queue.setdefault(plan.path(name), len(queue) + 1)
     print(f'phase {number} of {len(queue)}: {name} ({plan})\n== {command}', flush=True)
     if code := SCRIPTS[script].main(argv):
         raise Stopped(code)
-    made = runlog.phase_entry(plan, name, plan.about(name))
-    runlog.add(plan.args.out, {**made, 'seconds': round(time.monotonic() - began, 1), 'command': command})
+    runlog.add_phase(plan, name, plan.about(name), command)
 
 
 class Stopped(Exception):

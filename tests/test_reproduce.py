@@ -50,7 +50,10 @@ def test_reproduce_goes_from_nothing_to_tables_figures_and_a_page(done):
     for name in ('method', 'toy-teaser', 'toy-masks', 'toy-backgrounds', 'toy-training', 'toy-sensitivity'):
         assert (out/'figures'/f'{name}.png').stat().st_size > 5000, name
     logged = [json.loads(line) for line in (out/'runs.jsonl').read_text().splitlines()]
-    assert [e['phase'] for e in logged if 'phase' in e] == ['baseline', 'unet', 'proposal']
+    of_phases = {e['phase']: e['seconds'] for e in logged if 'phase' in e}
+    assert list(of_phases) == ['baseline', 'unet', 'proposal']
+    for name, seconds in of_phases.items():   # of all runs, as in the history
+        assert seconds == json.loads((out/'saved'/f'toy-{name}-0.history.json').read_text())[-1]['seconds']
 
 
 def test_phases_say_which_of_how_many_they_are(done):

@@ -28,6 +28,11 @@ def phase_entry(plan, name, about):
             'sha256': about.get('sha256')}
 
 
+def add_phase(plan, name, about, command):
+    """The line of a phase that has ended. Its seconds are those of all its runs, where some were stopped."""
+    add(plan.args.out, {**phase_entry(plan, name, about), 'seconds': about['seconds'], 'command': command})
+
+
 def lists(out, entry):
     """Is there a line of these very weights? entry: of `phase_entry`. Lines from before their digest stood
     there tell by the other fields."""
