@@ -14,9 +14,10 @@ BIN = .venv/bin
 demo: .venv/installed  ## all phases on the embedded digits, the table, the figures; MORE=attention adds a row
 	$(BIN)/python reproduce.py digits --methods baseline proposal textures $(MORE) --out runs/demo
 
-# in the order of the files: files of few tests, some of minutes, would be left for last and keep one core waiting
+# in the order of the files: files of few tests, some of minutes, would be left for last and keep one core waiting;
+# one thread for each of the two: more take the cores from each other
 test: .venv/installed  ## the tests that take minutes in all, a file at a time on each of two cores
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/installed  ## and the slow ones: README commands, real data, killed processes
 	$(BIN)/python -m pytest -q -m ""
