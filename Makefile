@@ -15,9 +15,10 @@ demo: .venv/installed  ## all phases on the embedded digits, the table, the figu
 	$(BIN)/python reproduce.py digits --methods baseline proposal textures $(MORE) --out runs/demo
 
 # in the order of the files: files of few tests, some of minutes, would be left for last and keep one core waiting;
-# one thread for each of the two: more take the cores from each other
+# what XLA compiles runs for moments here, so that optimising it takes longer than it saves
+test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test: .venv/installed  ## the tests that take minutes in all, a file at a time on each of two cores
-	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/installed  ## and the slow ones: README commands, real data, killed processes
 	$(BIN)/python -m pytest -q -m ""

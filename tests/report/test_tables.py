@@ -189,6 +189,7 @@ def test_every_row_that_trains_on_textures_is_marked_on_plain_backgrounds():
     assert 'grey' in selection.seen('proposal', True) and not selection.seen('proposal', False)
 
 
+@pytest.mark.slow
 def test_the_shares_of_plain_backgrounds_that_the_notes_name():
     """Random textures are plain in one of a hundred cases, an untrained head's seldom, in colour often."""
     def plain(draw, shape, n=1000):
