@@ -23,7 +23,7 @@ def test_the_set_has_six_draws_of_each_family_white_once_and_none_of_the_other_t
             assert max(same) < 0.05   # grey has but 128 values, patterns some hundred places
 
 
-@pytest.mark.parametrize('halo', (mydatasets.HALO, 0))
+@pytest.mark.parametrize('halo', (mydatasets.HALO, pytest.param(0, marks=pytest.mark.slow)))
 def test_worst_is_what_is_right_on_each_background_of_the_set(halo):
     data, model = mydatasets.load('toy'), toys.classifier()
     images = data.tests['original'].images().take(np.arange(unseen.CHUNK + 20) % 96)   # of two chunks
