@@ -64,6 +64,7 @@ def launched(words, **options):
                             **options)
 
 
+@pytest.mark.slow
 def test_phase_3_with_a_pool_on_two_replicas_ends_with_the_weights_of_one(tmp_path):
     toys.parents(tmp_path)
     on_cpus(2, ['train3', *argv('train3', tmp_path, 'two', '--strategy', 'mirrored')])
