@@ -68,6 +68,7 @@ def test_it_is_done_once_and_nothing_is_replaced_unasked(parts, capsys):
     assert cutout.main([*words, '--resume']) == 0 and 'is complete' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_it_is_scored_exported_and_trained_on_like_any_classifier(parts, tmp_path):
     rows = str(tmp_path/'rows.csv')
     assert evaluate.main(['toy_backgrounds', parts[2], '--quiet', '--csv', rows]) == 0

@@ -38,6 +38,7 @@ def test_the_attack_fools_an_undefended_model_within_its_brightness(data, model)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
 
 
+@pytest.mark.slow
 def test_the_attack_is_a_function_of_its_seed_and_tells_how_its_winner_did(data, model):
     effort, key = Effort(steps=3, restarts=1, rates=(1e-3,), batchsize=32), Key.of(0)
     first, other = (adversary.attackers(model, data, seed, effort)[0] for seed in (0, 1))

@@ -100,6 +100,7 @@ def photos(tmp_path_factory):
     return f'folder:{toys.photographs(tmp_path_factory.mktemp("photos")/"p", side=32)}'
 
 
+@pytest.mark.slow
 def test_a_probe_alone_is_weights_like_others(photos, tmp_path, capsys):
     words = [photos, '--size', '32', *SMALL, '--freeze', 'all', '--output', str(tmp_path/'p')]
     assert train1.main(words) == 0
