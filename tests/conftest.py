@@ -1,4 +1,4 @@
-"""Every test begins in single precision with the same seed, whatever the one before it left."""
+"""What every test begins with, whatever the one before it left: single precision, the same seed."""
 import pytest
 
 
