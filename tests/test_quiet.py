@@ -1,4 +1,4 @@
-"""What importing TensorFlow through common.quiet leaves out, and that it is there for whoever asks later."""
+"""What importing TensorFlow through common.quiet leaves out, there for whoever asks later, and turns on."""
 import os
 import subprocess
 import sys
