@@ -95,13 +95,14 @@ def transferred(model, source, objects, key):
 
 
 def columns(model, source, objects, key, queries):
-    """{column: cell} of one network."""
+    """(column, cell) of one network, each as soon as it is found."""
     n = len(objects.y)
     usual = pixels.search(model, objects, key)
     left = usual.right
     rest = objects.take(np.flatnonzero(left))
     every = np.ones(len(rest.y), bool)
-    cells = {'as they are': f'{100*np.mean(usual.plain):.1f}', 'usual effort': f'{100*len(rest.y)/n:.1f}'}
+    yield 'as they are', f'{100*np.mean(usual.plain):.1f}'
+    yield 'usual effort', f'{100*len(rest.y)/n:.1f}'
     more = {'4 x steps': lambda: pixels.search(model, objects, key.fold(101), STEPS).right[left],
             '4 x starts': lambda: pixels.search(model, objects, key.fold(102), STARTS).right[left],
             f'Square, {queries:,}': lambda: square(model, rest, key.fold(103), queries)}
@@ -110,11 +111,10 @@ def columns(model, source, objects, key, queries):
     for name, run in more.items():
         right = run() if len(rest.y) else every
         every = every & right
-        cells[name] = f'{100*(np.sum(right) - len(rest.y))/n:+.1f}'
-    cells['all of these'] = f'{100*np.sum(every)/n:.1f}'
+        yield name, f'{100*(np.sum(right) - len(rest.y))/n:+.1f}'
+    yield 'all of these', f'{100*np.sum(every)/n:.1f}'
     bare = pixels.search(model, objects._replace(m=tf.zeros_like(objects.m)), key)
-    cells['nothing protected'] = f'{100*np.mean(bare.right):.1f}'
-    return cells
+    yield 'nothing protected', f'{100*np.mean(bare.right):.1f}'
 
 
 def arguments():
@@ -137,8 +137,10 @@ def run(args):
         source = weightfiles.load(args.source, evaluation.KINDS, data)[0] if args.source else None
         for path in args.weights:
             began, model = time.monotonic(), weightfiles.load(path, evaluation.KINDS, data)[0]
-            cells = columns(model, source, objects, key, args.queries)
-            name = os.path.basename(weightfiles.stem(path))
+            name, cells = os.path.basename(weightfiles.stem(path)), {}
+            for column, cell in columns(model, source, objects, key, args.queries):
+                cells[column] = cell
+                print(f'{name}: {column} {cell} ({time.monotonic() - began:.0f} s)', flush=True)
             found[name] = {**cells, 'seconds': f'{time.monotonic() - began:.0f}'}
     table = Table(title=f'{args.dataset}: accuracy in % on {len(objects.y)} test images, and by how many '
                   'points more searches lower what the usual effort leaves')
