@@ -20,6 +20,7 @@ import common.quiet
 print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))'''
 
 
+@pytest.mark.slow
 def test_trainers_do_not_wait_for_libraries_that_they_do_not_use():
     done = subprocess.run([sys.executable, '-c', TRAINERS], cwd=toys.ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ('[]\n', '', 0)

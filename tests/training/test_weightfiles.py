@@ -28,6 +28,7 @@ def saved(tmp_path):
     return model, str(tmp_path/'w')
 
 
+@pytest.mark.slow
 def test_weights_saved_here_give_equal_outputs_in_another_process(tmp_path):
     keras.utils.set_random_seed(2)
     x, models = np.random.RandomState(0).uniform(size=(3, 16, 16, 1)).astype(np.float32), {}
