@@ -78,6 +78,7 @@ def test_several_weights_and_a_method_name_of_ones_own(weights, tmp_path, capsys
     assert capsys.readouterr().out.count('baseline') == 2
 
 
+@pytest.mark.slow
 def test_noises_and_unseen_backgrounds_have_a_line_each(weights, tmp_path, capsys):
     csv = str(tmp_path/'accuracy.csv')
     assert evaluate.main(['toy_noises', weights, '--csv', csv, '--unseen']) == 0
